@@ -1,1 +1,13 @@
-//! mercato-testkit
+//! What only tests need: real servers with throw-away data, receivers that misbehave on demand, a collector of spans,
+//! a proxy that records every byte, and service binaries that can be killed.
+//!
+//! Nothing here mocks a part of Mercato. The servers are PostgreSQL, NATS and Valkey as they run in production.
+
+pub mod child;
+mod eventually;
+pub mod paths;
+mod port;
+pub mod servers;
+
+pub use eventually::{Log, eventually};
+pub use port::{free_port, local_address};

@@ -1,0 +1,159 @@
+//! One server process: started, asked until it answers, killed, restarted on the same port and data.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{
+    child::{Program, Running, Signal},
+    eventually, free_port, local_address,
+};
+
+const START_LIMIT: Duration = Duration::from_mins(1);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+const ASK_LIMIT: Duration = Duration::from_secs(2);
+/// How often another port is tried, when somebody took the one that was free.
+const PORTS: usize = 5;
+
+/// How to ask a server whether it serves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question {
+    pub(super) ask: &'static [u8],
+    /// What the answer holds once the server is ready.
+    pub(super) ready: &'static [u8],
+}
+
+/// A running server with its data.
+#[derive(Debug)]
+pub struct Server {
+    name: &'static str,
+    program: Program,
+    running: Running,
+    question: Question,
+    stop_by: Signal,
+    port: u16,
+    dir: TempDir,
+}
+
+/// What the three kinds of server have to say about themselves.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) question: Question,
+    pub(super) stop_by: Signal,
+}
+
+impl Server {
+    /// Starts `program(port)`, whose data lies in `dir`, on a free port.
+    pub(super) async fn start(
+        kind: Kind,
+        dir: TempDir,
+        program: impl Fn(u16) -> anyhow::Result<Program>,
+    ) -> anyhow::Result<Self> {
+        let log = dir.path().join("log");
+        let mut refused = None;
+        for _ in 0..PORTS {
+            let port = free_port()?;
+            let program = program(port)?.log(&log);
+            let mut running = program.spawn()?;
+            match answers(kind.name, kind.question, port, &mut running).await {
+                Ok(()) => {
+                    let Kind { name, question, stop_by } = kind;
+                    return Ok(Self { name, program, running, question, stop_by, port, dir });
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        Err(refused.context("no port was tried")?.context(format!("{} said:\n{}", kind.name, said.trim())))
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.running.kill()
+    }
+
+    /// Starts it again on the same port and data, and waits until it answers.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        let program = &self.program;
+        let (running, name, question, port) = (&mut self.running, self.name, self.question, self.port);
+        let restarted = async {
+            loop {
+                *running = program.spawn()?;
+                // A killed server's own children may hold its memory or port for a moment more: then it ends at once.
+                if answers(name, question, port, running).await.is_ok() {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        let restarted = tokio::time::timeout(START_LIMIT, restarted).await;
+        restarted
+            .with_context(|| format!("{} did not come back; its log: {}", self.name, self.log().display()))?
+    }
+
+    /// Asks it to end, waits until it has.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.running.signal(self.stop_by)?;
+        let what = format!("the end of {}", self.name);
+        let running = &mut self.running;
+        eventually(&what, STOP_LIMIT, || std::future::ready(running.ended().transpose())).await??;
+        Ok(())
+    }
+
+    /// What the server wrote.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+}
+
+/// Waits until the server answers; fails as soon as it has ended instead.
+async fn answers(name: &str, question: Question, port: u16, running: &mut Running) -> anyhow::Result<()> {
+    let what = format!("{name}'s answer on port {port}");
+    let ended = eventually(&what, START_LIMIT, || {
+        let ended = running.ended();
+        async move {
+            match ended {
+                Ok(None) => asked(question, port).await.then_some(Ok(None)),
+                over => Some(over),
+            }
+        }
+    });
+    match ended.await?? {
+        Some(status) => bail!("{name} ended at once ({status})"),
+        None => Ok(()),
+    }
+}
+
+async fn asked(question: Question, port: u16) -> bool {
+    tokio::time::timeout(ASK_LIMIT, exchange(question, port))
+        .await
+        .is_ok_and(|answer| answer.unwrap_or(false))
+}
+
+async fn exchange(question: Question, port: u16) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(local_address(port)).await?;
+    stream.write_all(question.ask).await?;
+    let mut answer = Vec::new();
+    while stream.read_buf(&mut answer).await? > 0 {
+        if contains(&answer, question.ready) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn contains(answer: &[u8], wanted: &[u8]) -> bool {
+    answer.windows(wanted.len()).any(|window| window == wanted)
+}
