@@ -3,10 +3,18 @@
 //!
 //! Nothing here mocks a part of Mercato. The servers are PostgreSQL, NATS and Valkey as they run in production.
 
+#[cfg(feature = "http")]
+pub mod capture;
 pub mod child;
+#[cfg(feature = "trace")]
+pub mod collector;
 mod eventually;
 pub mod paths;
 mod port;
+mod probe;
+pub mod process;
+#[cfg(feature = "http")]
+pub mod receiver;
 pub mod servers;
 
 pub use eventually::{Log, eventually};

@@ -6,9 +6,12 @@ use anyhow::Context as _;
 
 use super::{
     install::installed,
-    server::{Kind, Question, Server},
+    server::{Kind, Server},
 };
-use crate::child::{Program, Signal};
+use crate::{
+    child::{Program, Signal},
+    probe::Question,
+};
 
 /// The bus: every acknowledged message is on the disk, as contracts.md §7 wants it of a single NATS.
 #[derive(Debug)]

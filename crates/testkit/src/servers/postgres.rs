@@ -12,9 +12,12 @@ use tempfile::TempDir;
 
 use super::{
     install::installed,
-    server::{Kind, Question, Server},
+    server::{Kind, Server},
 };
-use crate::child::{Program, Signal, can_change_user};
+use crate::{
+    child::{Program, Signal, can_change_user},
+    probe::Question,
+};
 
 /// `nobody` and its group, on Linux.
 const NOBODY: (u32, u32) = (65534, 65534);

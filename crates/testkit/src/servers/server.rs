@@ -2,31 +2,19 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
 use crate::{
     child::{Program, Running, Signal},
-    eventually, free_port, local_address,
+    eventually, free_port,
+    probe::{Question, answers},
 };
 
 const START_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
-const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// How often another port is tried, when somebody took the one that was free.
 const PORTS: usize = 5;
-
-/// How to ask a server whether it serves.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Question {
-    pub(super) ask: &'static [u8],
-    /// What the answer holds once the server is ready.
-    pub(super) ready: &'static [u8],
-}
 
 /// A running server with its data.
 #[derive(Debug)]
@@ -60,7 +48,7 @@ impl Server {
             let port = free_port()?;
             let program = program(port)?.log(&log);
             let mut running = program.spawn()?;
-            match answers(kind.name, kind.question, port, &mut running).await {
+            match answers(kind.name, kind.question, port, &mut running, START_LIMIT).await {
                 Ok(()) => {
                     let Kind { name, question, stop_by } = kind;
                     return Ok(Self { name, program, running, question, stop_by, port, dir });
@@ -92,7 +80,7 @@ impl Server {
             loop {
                 *running = program.spawn()?;
                 // A killed server's own children may hold its memory or port for a moment more: then it ends at once.
-                if answers(name, question, port, running).await.is_ok() {
+                if answers(name, question, port, running, START_LIMIT).await.is_ok() {
                     return anyhow::Ok(());
                 }
             }
@@ -116,44 +104,4 @@ impl Server {
     pub fn log(&self) -> PathBuf {
         self.dir.path().join("log")
     }
-}
-
-/// Waits until the server answers; fails as soon as it has ended instead.
-async fn answers(name: &str, question: Question, port: u16, running: &mut Running) -> anyhow::Result<()> {
-    let what = format!("{name}'s answer on port {port}");
-    let ended = eventually(&what, START_LIMIT, || {
-        let ended = running.ended();
-        async move {
-            match ended {
-                Ok(None) => asked(question, port).await.then_some(Ok(None)),
-                over => Some(over),
-            }
-        }
-    });
-    match ended.await?? {
-        Some(status) => bail!("{name} ended at once ({status})"),
-        None => Ok(()),
-    }
-}
-
-async fn asked(question: Question, port: u16) -> bool {
-    tokio::time::timeout(ASK_LIMIT, exchange(question, port))
-        .await
-        .is_ok_and(|answer| answer.unwrap_or(false))
-}
-
-async fn exchange(question: Question, port: u16) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect(local_address(port)).await?;
-    stream.write_all(question.ask).await?;
-    let mut answer = Vec::new();
-    while stream.read_buf(&mut answer).await? > 0 {
-        if contains(&answer, question.ready) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn contains(answer: &[u8], wanted: &[u8]) -> bool {
-    answer.windows(wanted.len()).any(|window| window == wanted)
 }

@@ -6,9 +6,12 @@ use anyhow::Context as _;
 
 use super::{
     install::installed,
-    server::{Kind, Question, Server},
+    server::{Kind, Server},
 };
-use crate::child::{Program, Signal};
+use crate::{
+    child::{Program, Signal},
+    probe::Question,
+};
 
 /// A cache without persistence.
 #[derive(Debug)]
