@@ -1,0 +1,136 @@
+//! The public HTTP edge that the services share: request ids, spans with route templates, metrics, graceful end.
+
+use std::{any::Any, net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
+use tokio::net::TcpListener;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tracing::Instrument as _;
+
+use crate::{AppError, Clock, Code, Ids, Shutdown, telemetry::SPANS};
+
+/// Names the request in the answer, in errors and in logs.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    static CURRENT_REQUEST_ID: String;
+}
+
+/// The id of the request that this task answers.
+#[must_use]
+pub fn current_request_id() -> Option<String> {
+    CURRENT_REQUEST_ID.try_with(Clone::clone).ok()
+}
+
+#[derive(Clone)]
+struct Edge {
+    ids: Ids,
+    clock: Clock,
+}
+
+/// Wraps a public router. A request's own `traceparent` is not trusted: each request begins a trace of ours.
+pub fn public(router: Router, ids: Ids, clock: Clock, timeout: Duration) -> Router {
+    let edge = Edge { ids, clock };
+    router
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(in_error_form))
+        .layer(middleware::from_fn_with_state(edge, observe))
+}
+
+async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let id = edge.ids.generate("req");
+    let started_ms = edge.clock.now_ms();
+    let method = request.method().clone();
+    let route = route(&request);
+    let span = tracing::trace_span!(
+        target: SPANS,
+        "http.server",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        http.request.method = %method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+        mercato.request_id = id,
+    );
+    let answer = CURRENT_REQUEST_ID.scope(id.clone(), next.run(request)).instrument(span.clone());
+    let mut response = answer.await;
+    record(&span, &response);
+    count(method.as_str(), &route, response.status(), edge.clock.now_ms() - started_ms);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+fn route(request: &Request) -> String {
+    request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned())
+}
+
+fn record(span: &tracing::Span, response: &Response) {
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of one request")]
+fn count(method: &str, route: &str, status: StatusCode, took_ms: i64) {
+    let labels = [
+        ("method", method.to_owned()),
+        ("route", route.to_owned()),
+        ("status", status.as_u16().to_string()),
+    ];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(took_ms as f64 / 1000.0);
+}
+
+/// Brings what a layer or an extractor answered by itself into the one form of errors.
+async fn in_error_form(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !(status.is_client_error() || status.is_server_error()) || is_json {
+        return response;
+    }
+    let mut formed = layer_error(status).into_response();
+    *formed.status_mut() = status;
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        formed.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    formed
+}
+
+fn layer_error(status: StatusCode) -> AppError {
+    let message = match status {
+        StatusCode::NOT_FOUND => "there is nothing at this path; GET /openapi.json lists what there is",
+        StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method; the Allow header lists those it takes",
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than is taken here",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "the body must be JSON with the header Content-Type: application/json",
+        StatusCode::SERVICE_UNAVAILABLE => "the answer took too long; try again shortly",
+        _ if status.is_client_error() => "the request cannot be read; GET /openapi.json tells its form",
+        _ => "something went wrong on our side; it has been noted",
+    };
+    match Code::of_status(status) {
+        Code::Unavailable => AppError::unavailable(message),
+        code => AppError::new(code, message),
+    }
+}
+
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    AppError::unexpected("a handler panicked").into_response()
+}
+
+/// Serves until `shutdown`, then finishes the requests in flight.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -> std::io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}

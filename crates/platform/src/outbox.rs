@@ -1,0 +1,212 @@
+//! The outbox: state and message commit together (design: "State and message commit together").
+//!
+//! A use case announces an event in the transaction that changes the rows. The relay publishes it and marks it
+//! only after the bus has acknowledged. Marked rows stay for seven days, so that a bus that lost data can be fed again.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, Statement, entity::prelude::*};
+use sea_orm_migration::{
+    MigrationName, MigrationTrait, SchemaManager,
+    async_trait::async_trait,
+    schema::{big_integer, big_integer_null, binary, string, string_null},
+    sea_query::{Index, Table},
+};
+
+use crate::{
+    Clock, Ids, Shutdown,
+    bus::{Bus, Message},
+    db::{Db, now_ms_sql, skip_locked_sql},
+    telemetry::TraceContext,
+};
+
+const KEEP_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+const BATCH: i64 = 256;
+const PUBLISHES_AT_ONCE: usize = 64;
+/// Longer than publishing one batch can take; a relay that dies in the middle is taken over after it.
+const LEASE_MS: i64 = 30_000;
+/// The safety net behind the wake-up by commit: it finds what another replica left.
+const SLOW_POLL: Duration = Duration::from_secs(5);
+const HOUSEKEEPING_MS: i64 = 60 * 60 * 1000;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "outbox")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub subject: String,
+    pub payload: Vec<u8>,
+    pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
+    pub created_at_ms: i64,
+    pub claimed_until_ms: i64,
+    pub published_at_ms: Option<i64>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Announces an event in the given transaction. It is published once the transaction has committed.
+pub async fn announce(
+    tx: &impl ConnectionTrait,
+    ids: &Ids,
+    now_ms: i64,
+    subject: &str,
+    event: &impl prost::Message,
+) -> Result<(), DbErr> {
+    let trace = TraceContext::current();
+    let row = ActiveModel {
+        id: Set(ids.generate("evt")),
+        subject: Set(subject.to_owned()),
+        payload: Set(event.encode_to_vec()),
+        traceparent: Set(trace.traceparent),
+        tracestate: Set(trace.tracestate),
+        created_at_ms: Set(now_ms),
+        claimed_until_ms: Set(0),
+        published_at_ms: Set(None),
+    };
+    Entity::insert(row).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// Publishes what has been announced until `shutdown`.
+pub async fn relay(db: Db, bus: Bus, clock: Clock, shutdown: Shutdown) {
+    let mut cleaned_at_ms = clock.now_ms();
+    while !shutdown.is_cancelled() {
+        match publish_batch(&db, &bus, &clock).await {
+            Ok(published) if published == BATCH.unsigned_abs() => {}
+            Ok(_) => wait(&db, SLOW_POLL, &shutdown).await,
+            Err(error) => {
+                tracing::warn!(%error, "the outbox could not be published; trying again");
+                wait(&db, Duration::from_secs(1), &shutdown).await;
+            }
+        }
+        if clock.now_ms() - cleaned_at_ms > HOUSEKEEPING_MS {
+            cleaned_at_ms = clock.now_ms();
+            if let Err(error) = prune(&db, cleaned_at_ms).await {
+                tracing::warn!(%error, "old outbox rows could not be removed");
+            }
+        }
+    }
+}
+
+async fn wait(db: &Db, at_most: Duration, shutdown: &Shutdown) {
+    tokio::select! {
+        () = db.announced().notified() => {}
+        () = tokio::time::sleep(at_most) => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn publish_batch(db: &Db, bus: &Bus, clock: &Clock) -> Result<u64, DbErr> {
+    let rows = claim(db).await?;
+    let claimed = rows.len() as u64;
+    let results: Vec<Result<String, String>> =
+        stream::iter(rows).map(|row| publish(bus, row)).buffer_unordered(PUBLISHES_AT_ONCE).collect().await;
+    let (published, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    mark(db, published.into_iter().flatten().collect(), clock.now_ms()).await?;
+    if failed.is_empty() {
+        return Ok(claimed);
+    }
+    let failed: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
+    let count = failed.len();
+    release(db, failed).await?;
+    Err(DbErr::Custom(format!("{count} of {claimed} messages were not taken by the bus")))
+}
+
+/// The row's id, as an error where the bus did not take it.
+async fn publish(bus: &Bus, row: Model) -> Result<String, String> {
+    let message = Message {
+        id: row.id,
+        subject: row.subject,
+        payload: row.payload.into(),
+        trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
+    };
+    match bus.publish(&message).await {
+        Ok(()) => Ok(message.id),
+        Err(error) => {
+            tracing::warn!(%error, subject = message.subject, event = message.id, "a message was not published");
+            Err(message.id)
+        }
+    }
+}
+
+async fn claim(db: &Db) -> Result<Vec<Model>, DbErr> {
+    let backend = db.backend();
+    let (now, skip_locked) = (now_ms_sql(backend), skip_locked_sql(backend));
+    let sql = format!(
+        "UPDATE outbox SET claimed_until_ms = {now} + {LEASE_MS} WHERE id IN (\
+         SELECT id FROM outbox WHERE published_at_ms IS NULL AND claimed_until_ms < {now} \
+         ORDER BY id LIMIT {BATCH} {skip_locked}) RETURNING *"
+    );
+    let rows = db.write().query_all_raw(Statement::from_string(backend, sql)).await?;
+    rows.iter().map(|row| Model::from_query_result(row, "")).collect()
+}
+
+async fn mark(db: &Db, ids: Vec<String>, now_ms: i64) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    Entity::update_many()
+        .col_expr(Column::PublishedAtMs, Expr::value(now_ms))
+        .filter(Column::Id.is_in(ids))
+        .exec(db.write())
+        .await?;
+    Ok(())
+}
+
+async fn release(db: &Db, ids: Vec<String>) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::ClaimedUntilMs, Expr::value(0_i64))
+        .filter(Column::Id.is_in(ids))
+        .exec(db.write())
+        .await?;
+    Ok(())
+}
+
+async fn prune(db: &Db, now_ms: i64) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::PublishedAtMs.lt(now_ms - KEEP_MS)).exec(db.write()).await?;
+    Ok(())
+}
+
+/// Publishes again what was published since `since_ms` (Unix milliseconds), for a bus that lost data; how many.
+pub async fn republish(db: &Db, since_ms: i64) -> Result<u64, DbErr> {
+    let again = Entity::update_many()
+        .col_expr(Column::PublishedAtMs, Expr::value(Option::<i64>::None))
+        .col_expr(Column::ClaimedUntilMs, Expr::value(0_i64))
+        .filter(Column::PublishedAtMs.gte(since_ms))
+        .exec(db.write())
+        .await?;
+    Ok(again.rows_affected)
+}
+
+/// Creates the outbox's table; each service that announces puts it into its own migrations.
+pub struct CreateOutbox;
+
+impl MigrationName for CreateOutbox {
+    fn name(&self) -> &'static str {
+        "m0000_create_outbox"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for CreateOutbox {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let table = Table::create()
+            .table(Entity)
+            .if_not_exists()
+            .col(string(Column::Id).primary_key())
+            .col(string(Column::Subject))
+            .col(binary(Column::Payload))
+            .col(string_null(Column::Traceparent))
+            .col(string_null(Column::Tracestate))
+            .col(big_integer(Column::CreatedAtMs))
+            .col(big_integer(Column::ClaimedUntilMs))
+            .col(big_integer_null(Column::PublishedAtMs))
+            .to_owned();
+        manager.create_table(table).await?;
+        let due = Index::create().name("outbox_due").table(Entity).col(Column::PublishedAtMs).col(Column::Id).to_owned();
+        manager.create_index(due).await
+    }
+}
