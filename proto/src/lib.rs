@@ -39,6 +39,13 @@ pub mod events {
         pub const DELIVERY_DEAD: &str = "webhooks.v1.delivery_dead";
         pub const ENDPOINT_DISABLED: &str = "webhooks.v1.endpoint_disabled";
     }
+
+    /// What the `sealed_...` fields are sealed for: whoever opens one names the purpose again.
+    pub mod purpose {
+        pub const WEBHOOK_SECRET: &str = "bus.webhook_secret";
+        pub const LICENSE_KEY: &str = "bus.license_key";
+        pub const CUSTOMER_EMAIL: &str = "bus.customer_email";
+    }
 }
 
 /// The encoded file descriptor set, for gRPC reflection.
