@@ -1,0 +1,85 @@
+//! Programs of the machine: found, or installed where that is allowed.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, bail};
+use testkit::paths;
+
+use crate::run::{cargo, program, succeed};
+
+/// The cargo-deny whose configuration `deny.toml` is.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Whether `cargo <name>` exists.
+pub(crate) async fn has_cargo_command(name: &str) -> bool {
+    let mut asked = cargo(&[name, "--version"]);
+    asked.stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().await.is_ok_and(|status| status.success())
+}
+
+/// cargo-deny: that of the machine, or one built into the target directory.
+pub(crate) async fn cargo_deny() -> anyhow::Result<PathBuf> {
+    if let Some(found) = find("cargo-deny") {
+        return Ok(found);
+    }
+    let root = paths::target_dir()?.join("tools").join(format!("cargo-deny-{CARGO_DENY}"));
+    let installed = root.join("bin/cargo-deny");
+    if !installed.is_file() {
+        eprintln!("installing cargo-deny {CARGO_DENY} (once; some minutes) …");
+        let mut install = cargo(&["install", "--locked", "--debug", "--version", CARGO_DENY, "cargo-deny"]);
+        install.arg("--root").arg(&root).arg("--target-dir").arg(root.join("build"));
+        succeed(install).await?;
+        std::fs::remove_dir_all(root.join("build"))?;
+    }
+    Ok(installed)
+}
+
+/// A program, installed from Debian's package if it is missing and this machine allows that.
+pub(crate) async fn debian(name: &str, package: &str) -> anyhow::Result<PathBuf> {
+    if let Some(found) = find(name) {
+        return Ok(found);
+    }
+    install_debian(package).await.with_context(|| format!("`{name}` is missing"))?;
+    find(name).with_context(|| format!("the Debian package {package} brought no `{name}`"))
+}
+
+/// Installs a Debian package.
+pub(crate) async fn install_debian(package: &str) -> anyhow::Result<()> {
+    if find("apt-get").is_none() || !rustix::process::geteuid().is_root() {
+        bail!(
+            "install it (Debian: `apt-get install {package}`), or run this as root where apt-get may do it"
+        );
+    }
+    eprintln!("installing the Debian package {package} …");
+    succeed(program("apt-get", &["update", "-qq"])).await?;
+    let mut install = program("apt-get", &["install", "-y", "-qq", "--no-install-recommends", package]);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    succeed(install).await
+}
+
+/// Looks a program up in `PATH`.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file))
+}
+
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_programs_and_nothing_else() {
+        assert!(find("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(find("no-such-program"), None);
+        assert!(!is_program(Path::new("/etc/passwd")));
+    }
+}
