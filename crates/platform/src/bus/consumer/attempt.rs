@@ -1,0 +1,209 @@
+//! One attempt to handle one message, and how it is settled.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::{Instant, interval_at};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{ConsumeError, ConsumerSpec};
+use crate::bus::{Bus, BusError, DeadLetter, Deliveries, Delivery, Message};
+
+/// What became of a handler.
+enum Outcome {
+    Done,
+    Retry(crate::error::AppError),
+    Reject(String),
+    Crashed,
+}
+
+/// What every attempt of one consumer shares.
+pub(super) struct Attempts<H> {
+    shared: Arc<Shared<H>>,
+}
+
+struct Shared<H> {
+    bus: Bus,
+    spec: ConsumerSpec,
+    handler: H,
+    /// Panics by message id, in this process. An entry lives until its message is settled.
+    crashes: Mutex<HashMap<String, u32>>,
+}
+
+impl<H> Clone for Attempts<H> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<H, F> Attempts<H>
+where
+    H: Fn(Message) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
+{
+    pub(super) fn new(bus: Bus, spec: ConsumerSpec, handler: H) -> Self {
+        Self { shared: Arc::new(Shared { bus, spec, handler, crashes: Mutex::default() }) }
+    }
+
+    pub(super) fn spec(&self) -> &ConsumerSpec {
+        &self.shared.spec
+    }
+
+    pub(super) async fn open(&self) -> Result<Box<dyn Deliveries>, BusError> {
+        self.shared.bus.deliveries(&self.shared.spec).await
+    }
+
+    /// Handles the message and settles it. What cannot be settled is handed out again after `ack_wait`.
+    pub(super) async fn settle(&self, delivery: Delivery) {
+        let span = self.shared.span(&delivery.message);
+        let outcome = self.handle(&delivery, &span).await;
+        let settled = self.shared.settle(&delivery, outcome).instrument(span).await;
+        if let Err(error) = settled {
+            let consumer = &self.shared.spec.name;
+            tracing::warn!(consumer, id = delivery.message.id, %error, "a message could not be settled and will come again");
+        }
+    }
+
+    /// Runs the handler in a task of its own, so that its panic ends nothing but itself.
+    async fn handle(&self, delivery: &Delivery, span: &Span) -> Outcome {
+        let work = (self.shared.handler)(delivery.message.clone());
+        let mut task = AbortOnDropHandle::new(tokio::spawn(work.instrument(span.clone())));
+        let half = self.shared.spec.ack_wait / 2;
+        let mut still_working = interval_at(Instant::now() + half, half);
+        loop {
+            tokio::select! {
+                result = &mut task => return outcome_of(result.map_err(drop)),
+                _ = still_working.tick() => keep(delivery).await,
+            }
+        }
+    }
+}
+
+fn outcome_of(result: Result<Result<(), ConsumeError>, ()>) -> Outcome {
+    match result {
+        Ok(Ok(())) => Outcome::Done,
+        Ok(Err(ConsumeError::Retry(error))) => Outcome::Retry(error),
+        Ok(Err(ConsumeError::Reject(reason))) => Outcome::Reject(reason),
+        Err(()) => Outcome::Crashed,
+    }
+}
+
+/// A failure here costs a repeated hand-out at worst, which every handler stands.
+async fn keep(delivery: &Delivery) {
+    if let Err(error) = delivery.settle.in_progress().await {
+        tracing::debug!(id = delivery.message.id, %error, "the acknowledgement wait could not be renewed");
+    }
+}
+
+impl<H> Shared<H> {
+    /// The span has its parent before anything enters it: a span that has started takes none.
+    fn span(&self, message: &Message) -> Span {
+        let span = tracing::trace_span!(
+            target: "otel::tracing",
+            "consume",
+            otel.name = format!("consume {}", message.subject),
+            otel.kind = "consumer",
+            otel.status_code = Empty,
+            messaging.system = self.bus.system(),
+            messaging.operation.type = "process",
+            messaging.destination.name = message.subject,
+            messaging.consumer.group.name = self.spec.name,
+            messaging.message.id = message.id,
+        );
+        message.trace.set_parent(&span);
+        span
+    }
+
+    async fn settle(&self, delivery: &Delivery, outcome: Outcome) -> Result<(), BusError> {
+        if !matches!(outcome, Outcome::Done) {
+            Span::current().record("otel.status_code", "ERROR");
+        }
+        match outcome {
+            Outcome::Done => self.done(delivery).await,
+            Outcome::Retry(error) => {
+                let consumer = &self.spec.name;
+                tracing::warn!(consumer, id = delivery.message.id, ?error, "a message is tried again later");
+                self.retry(delivery, "retried").await
+            }
+            Outcome::Reject(reason) => self.bury(delivery, "rejected", &reason).await,
+            Outcome::Crashed => self.crashed(delivery).await,
+        }
+    }
+
+    async fn done(&self, delivery: &Delivery) -> Result<(), BusError> {
+        self.forget(&delivery.message.id);
+        delivery.settle.ack().await?;
+        self.count("done");
+        Ok(())
+    }
+
+    async fn retry(&self, delivery: &Delivery, outcome: &'static str) -> Result<(), BusError> {
+        self.count(outcome);
+        delivery.settle.retry(self.spec.wait_after(delivery.count)).await
+    }
+
+    async fn crashed(&self, delivery: &Delivery) -> Result<(), BusError> {
+        let crashes = self.note_crash(&delivery.message.id);
+        tracing::error!(
+            consumer = self.spec.name,
+            id = delivery.message.id,
+            crashes,
+            "a message crashed its consumer"
+        );
+        if crashes < self.spec.max_crashes {
+            return self.retry(delivery, "crashed").await;
+        }
+        self.bury(delivery, "crashed", &format!("crashed its consumer {crashes} times")).await
+    }
+
+    /// The letter is stored before the message ends: a crash between the two buries it twice, never not at all.
+    async fn bury(&self, delivery: &Delivery, outcome: &'static str, reason: &str) -> Result<(), BusError> {
+        let letter = self.letter(delivery, reason);
+        if let Err(error) = self.bus.bury(&letter).await {
+            tracing::warn!(consumer = letter.consumer, id = letter.message.id, %error, "a dead letter could not be stored");
+            return delivery.settle.retry(self.spec.wait_after(delivery.count)).await;
+        }
+        tracing::error!(
+            consumer = letter.consumer,
+            id = letter.message.id,
+            reason = letter.reason,
+            "a message went to the dead letters"
+        );
+        metrics::counter!("bus_dead_letters_total", "consumer" => letter.consumer).increment(1);
+        self.count(outcome);
+        self.forget(&delivery.message.id);
+        delivery.settle.ack().await
+    }
+
+    fn letter(&self, delivery: &Delivery, reason: &str) -> DeadLetter {
+        DeadLetter {
+            message: delivery.message.clone(),
+            consumer: self.spec.name.clone(),
+            reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    fn count(&self, outcome: &'static str) {
+        metrics::counter!("bus_consumed_total", "consumer" => self.spec.name.clone(), "outcome" => outcome)
+            .increment(1);
+    }
+
+    fn note_crash(&self, id: &str) -> u32 {
+        let mut crashes = self.crashes();
+        let count = crashes.entry(id.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    fn forget(&self, id: &str) {
+        self.crashes().remove(id);
+    }
+
+    fn crashes(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.crashes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
