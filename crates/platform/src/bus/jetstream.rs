@@ -19,6 +19,7 @@ use async_nats::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,7 +27,7 @@ use self::{deliveries::JetStreamDeliveries, follower::JetStreamFollower, link::L
 use super::{
     BusError, ConsumerSpec, DEAD_STREAM, DeadLetter, Deliveries, Message, Notices, Transport, stream_of,
 };
-use crate::secret::Secret;
+use crate::{config::Problems, secret::Secret};
 
 /// Between two signs of life of a consumer that has nothing to say. Twice this without one means it is lost.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -37,20 +38,42 @@ const LONGEST_RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 const MAX_OUTSTANDING: i64 = 20_000;
 
 /// How to reach NATS and what its streams are to be.
-#[derive(Clone)]
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NatsConfig {
-    /// `nats://host:port`, or several of one cluster with commas between.
+    /// `nats://host:port`, or several of one cluster with commas between (`NATS_URL`).
     pub url: String,
     /// Who we are, where the server asks.
+    #[serde(default)]
     pub credentials: Option<NatsCredentials>,
     /// Copies of each stream: 1 on a single server, 3 in a cluster.
+    #[serde(default = "default_replicas")]
     pub replicas: usize,
     /// How long a message is kept. Dead letters are kept for ever.
+    #[serde(rename = "max_age_seconds", default = "default_max_age", deserialize_with = "seconds")]
     pub max_age: Duration,
     /// How long one attempt to connect may last.
+    #[serde(rename = "connect_timeout_seconds", default = "default_timeout", deserialize_with = "seconds")]
     pub connect_timeout: Duration,
     /// How long the server may take to answer a publish or an acknowledgement.
+    #[serde(rename = "request_timeout_seconds", default = "default_timeout", deserialize_with = "seconds")]
     pub request_timeout: Duration,
+}
+
+fn default_replicas() -> usize {
+    1
+}
+
+fn default_max_age() -> Duration {
+    Duration::from_secs(30 * 24 * 3_600)
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
 }
 
 impl NatsConfig {
@@ -59,10 +82,18 @@ impl NatsConfig {
         Self {
             url: url.into(),
             credentials: None,
-            replicas: 1,
-            max_age: Duration::from_secs(30 * 24 * 3_600),
-            connect_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(5),
+            replicas: default_replicas(),
+            max_age: default_max_age(),
+            connect_timeout: default_timeout(),
+            request_timeout: default_timeout(),
+        }
+    }
+
+    /// Reports what cannot work.
+    pub fn check(&self, problems: &mut Problems) {
+        problems.check("bus.url", self.servers());
+        if !(1..=5).contains(&self.replicas) {
+            problems.add("bus.replicas", "must be from 1 to 5; 1 on a single server, 3 in a cluster");
         }
     }
 
@@ -83,14 +114,15 @@ impl fmt::Debug for NatsConfig {
 }
 
 /// Who we are to NATS.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NatsCredentials {
     /// A token.
     Token(Secret),
-    /// A user and a password.
+    /// A user and a password, as a list of the two.
     User(String, Secret),
     /// A `.creds` file: a JWT and its nkey.
-    File(PathBuf),
+    Creds(PathBuf),
 }
 
 /// The bus over NATS `JetStream`.
@@ -177,7 +209,7 @@ async fn options(config: &NatsConfig, link: &Link) -> Result<ConnectOptions, Bus
         Some(NatsCredentials::User(user, password)) => {
             Ok(options.user_and_password(user.clone(), password.expose().to_owned()))
         }
-        Some(NatsCredentials::File(path)) => options
+        Some(NatsCredentials::Creds(path)) => options
             .credentials_file(path)
             .await
             .map_err(|_| BusError::InvalidConfig("its credentials file cannot be read".into())),
