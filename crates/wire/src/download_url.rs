@@ -73,7 +73,10 @@ mod tests {
         assert_eq!(verify(&[b"key"], path, expires, sig, 1900), Err(DownloadUrlError::Expired));
         assert_eq!(verify(&[b"key"], path, 9999, sig, 1899), Err(DownloadUrlError::Mismatch));
         assert_eq!(verify(&[b"key"], path, 1, sig, 1899), Err(DownloadUrlError::Mismatch));
-        assert_eq!(verify(&[b"key"], "/dl/rel_02/app-1.0.0.zip", expires, sig, 1), Err(DownloadUrlError::Mismatch));
+        assert_eq!(
+            verify(&[b"key"], "/dl/rel_02/app-1.0.0.zip", expires, sig, 1),
+            Err(DownloadUrlError::Mismatch)
+        );
     }
 
     #[test]

@@ -25,7 +25,9 @@ const MAX_SEALED_LEN: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InstanceError {
     /// It is neither form.
-    #[error("an instance id is `inst_` and letters and digits, or `enc_` and the base64url of a sealed box of it")]
+    #[error(
+        "an instance id is `inst_` and letters and digits, or `enc_` and the base64url of a sealed box of it"
+    )]
     Malformed,
     /// The sealed box is for another key, or was changed.
     #[error("the sealed instance id can't be opened; seal it to the key in /.well-known/mercato.json")]

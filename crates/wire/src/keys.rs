@@ -22,13 +22,16 @@ pub enum KeyError {
     #[error("these 32 bytes are no usable public key; export the public key again from its key pair")]
     NotAKey,
     /// The JWK is of another key type, curve or use.
-    #[error("a verification key is a JWK with kty `OKP`, crv `Ed25519` and, if given, alg `EdDSA` and use `sig`")]
+    #[error(
+        "a verification key is a JWK with kty `OKP`, crv `Ed25519` and, if given, alg `EdDSA` and use `sig`"
+    )]
     OtherKind,
 }
 
 /// Reads 32 bytes out of standard base64, padded or not.
 pub(crate) fn decode_32(text: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-    let bytes = STANDARD_PAD_INDIFFERENT.decode(text.trim()).map(Zeroizing::new).map_err(|_| KeyError::Not32Bytes)?;
+    let bytes =
+        STANDARD_PAD_INDIFFERENT.decode(text.trim()).map(Zeroizing::new).map_err(|_| KeyError::Not32Bytes)?;
     let bytes = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| KeyError::Not32Bytes)?;
     Ok(Zeroizing::new(bytes))
 }

@@ -20,3 +20,7 @@ pub mod timed_signature;
 mod mac;
 
 pub use signature_error::SignatureError;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -30,7 +30,9 @@ pub enum LicenseKeyError {
     #[error("a licence key looks like CC-XXXX-XXXX-XXXX-XXXX-XXXX, with digits and letters other than U")]
     Malformed,
     /// It has the form of a key, but its check character does not fit: a typing error.
-    #[error("this licence key has a typing error; compare it character by character with the one you received")]
+    #[error(
+        "this licence key has a typing error; compare it character by character with the one you received"
+    )]
     Checksum,
 }
 
@@ -85,7 +87,8 @@ impl FromStr for LicenseKey {
         if !prefix.iter().all(|c| matches!(c, Some('C' | 'c'))) {
             return Err(LicenseKeyError::Malformed);
         }
-        let values: Vec<u8> = symbols.map(symbol_value).collect::<Option<_>>().ok_or(LicenseKeyError::Malformed)?;
+        let values: Vec<u8> =
+            symbols.map(symbol_value).collect::<Option<_>>().ok_or(LicenseKeyError::Malformed)?;
         let values: [u8; KEY_LEN] = values.try_into().map_err(|_| LicenseKeyError::Malformed)?;
         if values[DATA_LEN] != check_value(&values[..DATA_LEN]) {
             return Err(LicenseKeyError::Checksum);

@@ -1,4 +1,4 @@
-//! The licence token: a JWT (EdDSA) that proves an answer of `license/verify` offline (contracts.md section 5).
+//! The licence token: a JWT (`EdDSA`) that proves an answer of `license/verify` offline (contracts.md section 5).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -50,7 +50,9 @@ pub enum TokenError {
     #[error("a licence token is signed with EdDSA and has no critical extensions")]
     Algorithm,
     /// Its `kid` is not in the key set.
-    #[error("the token's key is unknown here; load the marketplace's keys again from /.well-known/mercato.json")]
+    #[error(
+        "the token's key is unknown here; load the marketplace's keys again from /.well-known/mercato.json"
+    )]
     UnknownKey,
     /// The signature is not that of the named key.
     #[error("the token's signature is wrong; ask the marketplace for a new one")]
@@ -90,7 +92,9 @@ pub fn verify(jwks: &Jwks, token: &str, issuer: &str, now: i64) -> Result<Licens
         return Err(TokenError::Malformed);
     }
     let key = decoding_key(jwks, token)?;
-    let claims = jsonwebtoken::decode::<LicenseClaims>(token, &key, &validation()).map_err(|e| token_error(&e))?.claims;
+    let claims = jsonwebtoken::decode::<LicenseClaims>(token, &key, &validation())
+        .map_err(|e| token_error(&e))?
+        .claims;
     check_claims(&claims, issuer, now)?;
     Ok(claims)
 }
@@ -192,7 +196,10 @@ mod tests {
         assert_eq!(verify(&jwks(), &token, ISSUER, NOW + TOKEN_LIFETIME_SECS - 1), Ok(claims()));
         assert_eq!(verify(&jwks(), &token, ISSUER, NOW + TOKEN_LIFETIME_SECS), Err(TokenError::Expired));
         assert_eq!(verify(&jwks(), &token, ISSUER, NOW - CLOCK_SKEW_SECS), Ok(claims()));
-        assert_eq!(verify(&jwks(), &token, ISSUER, NOW - CLOCK_SKEW_SECS - 1), Err(TokenError::IssuedInFuture));
+        assert_eq!(
+            verify(&jwks(), &token, ISSUER, NOW - CLOCK_SKEW_SECS - 1),
+            Err(TokenError::IssuedInFuture)
+        );
     }
 
     #[test]

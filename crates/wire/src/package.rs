@@ -9,7 +9,6 @@ use std::io::{self, Cursor, Read};
 
 use thiserror::Error;
 use zip::ZipArchive;
-use zip::result::ZipError;
 
 use crate::manifest::{self, Manifest, ManifestError};
 use names::Names;
@@ -46,7 +45,9 @@ pub enum PackageError {
     #[error("this is no readable ZIP; build it again with an ordinary ZIP tool")]
     NotAZip,
     /// Parts of the ZIP contradict each other, so that two readers would see two different packages.
-    #[error("the ZIP contradicts itself (headers, overlaps or bytes outside it); build it again with an ordinary ZIP tool")]
+    #[error(
+        "the ZIP contradicts itself (headers, overlaps or bytes outside it); build it again with an ordinary ZIP tool"
+    )]
     Inconsistent,
     /// The ZIP is larger than the limit.
     #[error("the ZIP is too large; at most {0} bytes are taken")]
@@ -58,7 +59,9 @@ pub enum PackageError {
     #[error("the files of the ZIP are too large; together they may inflate to {0} bytes")]
     TooLarge(u64),
     /// A file inflates far more than real content does.
-    #[error("entry {entry} of the ZIP inflates too much; at most {limit} bytes for each compressed one are taken")]
+    #[error(
+        "entry {entry} of the ZIP inflates too much; at most {limit} bytes for each compressed one are taken"
+    )]
     RatioTooHigh {
         /// The entry's place.
         entry: usize,
@@ -66,10 +69,14 @@ pub enum PackageError {
         limit: u64,
     },
     /// A path leaves the folder, or no two systems agree on what it means.
-    #[error("entry {0} of the ZIP has an unsafe path; use relative paths with `/`, without `..`, `\\`, `:`, control characters or trailing dots and spaces")]
+    #[error(
+        "entry {0} of the ZIP has an unsafe path; use relative paths with `/`, without `..`, `\\`, `:`, control characters or trailing dots and spaces"
+    )]
     UnsafePath(usize),
     /// Two entries have one path, at least on a file system that ignores case.
-    #[error("entries {0} and {1} of the ZIP have the same path, or one differing only in case; keep one of them")]
+    #[error(
+        "entries {0} and {1} of the ZIP have the same path, or one differing only in case; keep one of them"
+    )]
     DuplicatePath(usize, usize),
     /// A path is a file in one entry and a folder in another.
     #[error("entry {0} of the ZIP is a file where another entry needs a folder; rename one of them")]
@@ -90,7 +97,9 @@ pub enum PackageError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The manifest's `entry` is not in the ZIP.
-    #[error("the manifest's `entry` names no file in the ZIP; write its path as it stands in the ZIP, such as `./index.js`")]
+    #[error(
+        "the manifest's `entry` names no file in the ZIP; write its path as it stands in the ZIP, such as `./index.js`"
+    )]
     NoEntryFile,
     /// There is no file of this path.
     #[error("the package has no such file")]
@@ -197,7 +206,7 @@ fn measure(
     let mut left = limits.total_bytes;
     for entry in entries {
         let place = entry.index + 1;
-        let mut file = archive.by_index(entry.index).map_err(|e| damaged(place, &e))?;
+        let mut file = archive.by_index(entry.index).map_err(|_| PackageError::Damaged(place))?;
         let by_ratio = file.compressed_size().saturating_mul(limits.ratio).max(RATIO_FREE_BYTES);
         let allowed = left.min(by_ratio);
         let size = io::copy(&mut file.by_ref().take(allowed.saturating_add(1)), &mut io::sink())
@@ -214,14 +223,6 @@ fn measure(
     Ok(())
 }
 
-fn damaged(place: usize, error: &ZipError) -> PackageError {
-    match error {
-        ZipError::InvalidPassword => PackageError::Encrypted(place),
-        ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => PackageError::Encrypted(place),
-        _ => PackageError::Damaged(place),
-    }
-}
-
 fn read_manifest(
     archive: &mut ZipArchive<Cursor<&[u8]>>,
     entries: &[Entry],
@@ -235,7 +236,7 @@ fn read_manifest(
 
 fn read(archive: &mut ZipArchive<Cursor<&[u8]>>, entry: &Entry) -> Result<Vec<u8>, PackageError> {
     let place = entry.index + 1;
-    let file = archive.by_index(entry.index).map_err(|e| damaged(place, &e))?;
+    let file = archive.by_index(entry.index).map_err(|_| PackageError::Damaged(place))?;
     let mut content = Vec::new();
     file.take(entry.size).read_to_end(&mut content).map_err(|_| PackageError::Damaged(place))?;
     Ok(content)
@@ -274,7 +275,8 @@ impl Package<'_> {
         mut write: impl FnMut(&str, &mut dyn Read) -> io::Result<()>,
     ) -> Result<(), PackageError> {
         for entry in &self.entries {
-            let file = self.archive.by_index(entry.index).map_err(|e| damaged(entry.index + 1, &e))?;
+            let file =
+                self.archive.by_index(entry.index).map_err(|_| PackageError::Damaged(entry.index + 1))?;
             write(&entry.path, &mut file.take(entry.size)).map_err(PackageError::Io)?;
         }
         Ok(())

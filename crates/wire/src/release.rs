@@ -21,7 +21,9 @@ pub enum ReleaseError {
     #[error("a signature is the base64 of 64 bytes; send the content of the .sig file")]
     MalformedSignature,
     /// The signature names a key that is not among the known ones.
-    #[error("the signature's key is unknown here; load the marketplace's keys again from /.well-known/mercato.json")]
+    #[error(
+        "the signature's key is unknown here; load the marketplace's keys again from /.well-known/mercato.json"
+    )]
     UnknownKey,
     /// No known key made this signature.
     #[error("the signature does not fit; sign exactly these bytes with a registered key")]
@@ -165,7 +167,8 @@ pub fn verify_vendor_signature(
 
 /// A `.sig` file may end with a line break.
 fn decode_signature(base64: &str) -> Result<[u8; 64], ReleaseError> {
-    let bytes = STANDARD_PAD_INDIFFERENT.decode(base64.trim()).map_err(|_| ReleaseError::MalformedSignature)?;
+    let bytes =
+        STANDARD_PAD_INDIFFERENT.decode(base64.trim()).map_err(|_| ReleaseError::MalformedSignature)?;
     bytes.try_into().map_err(|_| ReleaseError::MalformedSignature)
 }
 
@@ -198,7 +201,9 @@ mod tests {
         let (digest, version) = (ArtifactDigest::of(b"zip"), Version::new(1, 0, 0));
         let keys = [key(1).verifying_key(), key(2).verifying_key()];
         let signature = sign_statement(&key(2), &id(), &version, &digest);
-        let check = |keys: &[_], id: &_, version: &_, digest: &_| verify_statement(keys, &signature, id, version, digest);
+        let check = |keys: &[_], id: &_, version: &_, digest: &_| {
+            verify_statement(keys, &signature, id, version, digest)
+        };
         assert_eq!(check(&keys, &id(), &version, &digest), Ok(()));
         let mismatch = Err(ReleaseError::Mismatch);
         assert_eq!(check(&keys, &"@vendor/other".parse().unwrap(), &version, &digest), mismatch);

@@ -52,7 +52,10 @@ impl WebhookSecret {
     #[must_use]
     pub fn from_random(bytes: [u8; 32]) -> Self {
         let bytes = Zeroizing::new(bytes);
-        Self { text: Zeroizing::new(format!("{PREFIX}{}", STANDARD.encode(*bytes))), key: Zeroizing::new(bytes.to_vec()) }
+        Self {
+            text: Zeroizing::new(format!("{PREFIX}{}", STANDARD.encode(*bytes))),
+            key: Zeroizing::new(bytes.to_vec()),
+        }
     }
 
     /// The whole secret text, to be shown once to its owner, stored sealed, or used with [`crate::timed_signature`].

@@ -61,7 +61,10 @@ impl Fields {
             _ => None,
         };
         if price.is_none() {
-            self.note(field, "must be a number from 0 (free) to 999999.99 with at most two decimals, such as `19.99`");
+            self.note(
+                field,
+                "must be a number from 0 (free) to 999999.99 with at most two decimals, such as `19.99`",
+            );
         }
         price
     }
@@ -107,15 +110,26 @@ impl Fields {
     }
 
     /// Field → `type, label, required, secret, placeholder` (contracts.md section 8); further keys are kept.
-    pub(super) fn config_schema(&mut self, field: &str, max_items: usize, max: usize) -> Option<Map<String, Value>> {
+    pub(super) fn config_schema(
+        &mut self,
+        field: &str,
+        max_items: usize,
+        max: usize,
+    ) -> Option<Map<String, Value>> {
         let schema = self.object(field)?;
         if schema.len() > max_items {
             self.note(field, format!("has too many fields; at most {max_items}"));
             return None;
         }
         for (at, (name, setting)) in schema.iter().enumerate() {
-            let place = if is_identifier(name) { format!("{field}.{name}") } else { format!("{field}[{at}]") };
-            self.keep_if(is_identifier(name), &place, "must be named with letters, digits and `_`, at most 64", ());
+            let place =
+                if is_identifier(name) { format!("{field}.{name}") } else { format!("{field}[{at}]") };
+            self.keep_if(
+                is_identifier(name),
+                &place,
+                "must be named with letters, digits and `_`, at most 64",
+                (),
+            );
             self.check_setting(&place, setting, max);
         }
         Some(schema)
@@ -138,7 +152,12 @@ impl Fields {
         }
     }
 
-    pub(super) fn menu_items(&mut self, field: &str, max_items: usize, max: usize) -> Option<Vec<Map<String, Value>>> {
+    pub(super) fn menu_items(
+        &mut self,
+        field: &str,
+        max_items: usize,
+        max: usize,
+    ) -> Option<Vec<Map<String, Value>>> {
         self.list(field, max_items, |fields, at, value| {
             let Value::Object(item) = value else {
                 fields.note(at, "must be an object with `label` and `path`");
@@ -246,7 +265,8 @@ fn is_web_url(text: &str) -> bool {
 
 fn is_permission(text: &str) -> bool {
     let word = |word: &str| {
-        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
+        !word.is_empty()
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
     };
     text.split([':', '.']).all(word)
 }

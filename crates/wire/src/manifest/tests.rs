@@ -59,7 +59,8 @@ fn every_optional_field_and_unknown_keys_survive_a_round_trip() {
 fn all_problems_are_told_at_once_with_what_would_be_right() {
     let error = Manifest::from_json(br#"{"id":"Bad Id","version":"1.0","price_eur":-1}"#).unwrap_err();
     let text = error.to_string();
-    for field in ["marketplace_id", "name", "type", "carphacom_min_version", "description", "author", "entry"] {
+    for field in ["marketplace_id", "name", "type", "carphacom_min_version", "description", "author", "entry"]
+    {
         assert!(text.contains(&format!("`{field}` is missing")), "{text}");
     }
     assert!(text.contains("`id` must be lower-case letters"), "{text}");
@@ -100,7 +101,10 @@ fn problems_inside_lists_and_settings_name_their_place() {
     assert_eq!(problems_of(with("screenshots", json!(["https://a.example", "ftp://a"]))), ["screenshots[1]"]);
     assert_eq!(problems_of(with("permissions", json!(["Api Orders"]))), ["permissions[0]"]);
     assert_eq!(problems_of(with("menu_items", json!([{"label": "x"}]))), ["menu_items[0].path"]);
-    assert_eq!(problems_of(with("medusa_provider", json!({"module": "m", "id": "i"}))), ["medusa_provider.resolve"]);
+    assert_eq!(
+        problems_of(with("medusa_provider", json!({"module": "m", "id": "i"}))),
+        ["medusa_provider.resolve"]
+    );
     let schema = json!({"a b": {"type": "string", "label": "x"}, "key": {"type": "string", "label": "Key", "secret": "yes"}});
     assert_eq!(problems_of(with("config_schema", schema)), ["config_schema[0]", "config_schema.key.secret"]);
 }
@@ -124,7 +128,9 @@ fn what_is_no_json_object_is_told() {
 
 #[test]
 fn a_price_is_read_to_the_cent() {
-    for (text, cents) in [("0", 0), ("0.0", 0), ("19.99", 1999), ("5.5", 550), ("999999.99", 99_999_999), ("0.07", 7)] {
+    for (text, cents) in
+        [("0", 0), ("0.0", 0), ("19.99", 1999), ("5.5", 550), ("999999.99", 99_999_999), ("0.07", 7)]
+    {
         let price: Price = serde_json::from_str(text).unwrap();
         assert_eq!(price.cents(), cents, "{text}");
     }

@@ -28,7 +28,9 @@ pub struct MarketplaceId {
 
 /// A text that is no [`MarketplaceId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a marketplace id is written @vendor/name, each part of lower-case letters, digits and hyphens, at most 64")]
+#[error(
+    "a marketplace id is written @vendor/name, each part of lower-case letters, digits and hyphens, at most 64"
+)]
 pub struct ParseMarketplaceIdError;
 
 impl MarketplaceId {
