@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -120,11 +120,13 @@ impl StripeSim {
     /// Starts it; it runs until `stop` is cancelled.
     pub async fn start(config: SimConfig, stop: CancellationToken) -> Result<Running, StartError> {
         let address = config.listener.local_addr()?;
+        let endpoints = configured(&config.endpoints)?;
         let store = Store::open(config.data.clone()).await?;
         let sim = Arc::new(assemble(&config, address, Arc::clone(&store))?);
         // Saving outlives the rest, so that what the last requests changed is kept.
-        let saving = tokio::spawn(Arc::clone(&store).keep_saving());
-        let endpoints = configured(config.endpoints)?;
+        let end_of_saving = CancellationToken::new();
+        let saver = tokio::spawn(Arc::clone(&store).keep_saving(end_of_saving.clone()));
+        let saving = end_of_saving.drop_guard();
         store.change(|state| begin(state, endpoints)).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(deliver_until(Arc::clone(&sim), stop.clone()));
@@ -132,8 +134,8 @@ impl StripeSim {
         tasks.spawn(serve(config.listener, Arc::clone(&sim), stop));
         let tasks = tokio::spawn(async move {
             tasks.join_all().await;
-            saving.abort();
-            store.save_last().await;
+            drop(saving);
+            saver.await
         });
         Ok(Running { address, sim, tasks })
     }
@@ -154,8 +156,8 @@ fn assemble(config: &SimConfig, address: SocketAddr, store: Arc<Store>) -> Resul
     })
 }
 
-fn configured(endpoints: Vec<WebhookEndpoint>) -> Result<Vec<Endpoint>, StartError> {
-    let numbered = endpoints.into_iter().enumerate();
+fn configured(endpoints: &[WebhookEndpoint]) -> Result<Vec<Endpoint>, StartError> {
+    let numbered = endpoints.iter().cloned().enumerate();
     numbered.map(|(place, endpoint)| Ok(endpoint.checked()?.with_id(configured_id(place)))).collect()
 }
 
@@ -176,7 +178,7 @@ async fn serve(listener: TcpListener, sim: Arc<Sim>, stop: CancellationToken) {
 pub struct Running {
     address: SocketAddr,
     sim: Arc<Sim>,
-    tasks: JoinHandle<()>,
+    tasks: JoinHandle<Result<(), JoinError>>,
 }
 
 impl Running {
@@ -201,7 +203,7 @@ impl Running {
 
     /// Waits until it has stopped, which it does when its token is cancelled.
     pub async fn stopped(self) {
-        if let Err(error) = self.tasks.await {
+        if let Err(error) = self.tasks.await.and_then(|saved| saved) {
             tracing::error!(%error, "the stand-in ended badly");
         }
     }

@@ -25,11 +25,10 @@ use crate::domain::session::Act;
 type Reply = Result<Response, ApiError>;
 
 const MAX_COPIES: usize = 100;
-const GUIDE: &str = include_str!("control.txt");
 
 pub(super) fn router() -> Router<Arc<Sim>> {
     Router::new()
-        .route("/", get(async || GUIDE))
+        .route("/", get(guide))
         .route("/sessions/{id}/{act}", post(act))
         .route("/events", post(create_event))
         .route("/events/{id}/redeliver", post(redeliver))
@@ -40,6 +39,11 @@ pub(super) fn router() -> Router<Arc<Sim>> {
         .route("/deliveries", get(list_deliveries))
         .route("/endpoints", get(list_endpoints).post(create_endpoint))
         .route("/endpoints/{id}", delete(delete_endpoint))
+}
+
+/// What can be asked.
+pub(super) async fn guide() -> &'static str {
+    include_str!("control.txt")
 }
 
 #[derive(Default, Deserialize)]

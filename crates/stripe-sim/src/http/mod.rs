@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde_json::Value;
 
 use crate::app::Sim;
@@ -21,6 +22,8 @@ pub(crate) fn router(sim: &Arc<Sim>) -> Router {
         .nest("/v1", api::router(sim))
         .nest("/pay", page::router())
         .nest("/sim", control::router())
+        // A nested "/" answers without the slash only.
+        .route("/sim/", get(control::guide))
         .fallback(unrecognized)
         .with_state(Arc::clone(sim))
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 pub use file::StoreError;
 pub(crate) use state::{SavedAnswer, State, configured_id};
@@ -73,20 +74,13 @@ impl Store {
         }
     }
 
-    /// Writes the file after each change, until dropped. Does nothing without a file.
-    pub(crate) async fn keep_saving(self: Arc<Self>) {
+    /// Writes the file after each change until told to stop, and then once more. Does nothing without a file.
+    pub(crate) async fn keep_saving(self: Arc<Self>, stop: CancellationToken) {
         let Some(path) = self.file.clone() else { return };
-        loop {
-            self.dirty.notified().await;
+        while stop.run_until_cancelled(self.dirty.notified()).await.is_some() {
             self.save(&path).await;
         }
-    }
-
-    /// Writes the file once more.
-    pub(crate) async fn save_last(&self) {
-        if let Some(path) = &self.file {
-            self.save(path).await;
-        }
+        self.save(&path).await;
     }
 
     async fn save(&self, path: &std::path::Path) {

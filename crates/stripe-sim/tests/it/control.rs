@@ -86,6 +86,15 @@ async fn endpoints_come_and_go() {
 }
 
 #[tokio::test]
+async fn it_tells_what_can_be_asked() {
+    let sim = Sim::start().await;
+    for path in ["/sim", "/sim/"] {
+        let guide = sim.get(path).await.text().await.unwrap();
+        assert!(guide.contains("POST /sim/sessions/{id}/pay"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_explained() {
     let sim = Sim::start().await;
     let id = sim.create_session().await;

@@ -1,6 +1,6 @@
 //! With a data file, a restart forgets nothing.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stripe_sim::{SimConfig, StripeSim};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,28 @@ async fn what_was_answered_is_in_the_file_already() {
     let id = sim.create_session().await;
     // Read while it runs: what a crash at this moment would leave.
     assert!(std::fs::read_to_string(&file).unwrap().contains(&id));
+}
+
+#[tokio::test]
+async fn a_session_whose_time_ran_out_meanwhile_expires() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stripe.json");
+    let mut receiver = Receiver::start().await;
+    let sim = Sim::start_with(|config| config.data = Some(file.clone())).await;
+    let id = sim.create_session().await;
+    sim.stop().await;
+    let mut state: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    state["sessions"][0]["terms"]["expires_at"] = json!(1);
+    std::fs::write(&file, state.to_string()).unwrap();
+    let sim = Sim::start_with(|config| {
+        config.data = Some(file);
+        config.endpoints = vec![receiver.endpoint()];
+    })
+    .await;
+    let event = receiver.next().await.event();
+    assert_eq!(event["type"], "checkout.session.expired");
+    assert_eq!(event["data"]["object"]["id"], id.as_str());
+    assert_eq!(sim.json(&format!("/v1/checkout/sessions/{id}")).await["status"], "expired");
 }
 
 #[tokio::test]

@@ -105,6 +105,19 @@ impl Sim {
         session
     }
 
+    /// Asks again until the answer is as wanted: the record of a delivery follows the receiver's answer.
+    pub(crate) async fn json_when(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let asking = async {
+            loop {
+                let answer = self.json(path).await;
+                if wanted(&answer) {
+                    return answer;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), asking).await.expect("the answer within ten seconds")
+    }
+
     pub(crate) async fn json(&self, path: &str) -> Value {
         self.get(path).await.json().await.unwrap()
     }

@@ -31,9 +31,9 @@ async fn a_refused_event_comes_again_until_it_is_taken() {
     // A later event is told after the first was settled, so nothing more came of that one.
     sim.pay().await;
     assert_ne!(receiver.next().await.event()["id"], ids[0]);
-    let deliveries: Value = sim.json(&format!("/sim/deliveries?event={}", ids[0].as_str().unwrap())).await;
-    assert_eq!(deliveries["deliveries"][0]["attempts"], 3);
-    assert_eq!(deliveries["deliveries"][0]["status"], "succeeded");
+    let path = format!("/sim/deliveries?event={}", ids[0].as_str().unwrap());
+    let settled = sim.json_when(&path, |list| list["deliveries"][0]["status"] == "succeeded").await;
+    assert_eq!(settled["deliveries"][0]["attempts"], 3);
 }
 
 #[tokio::test]
