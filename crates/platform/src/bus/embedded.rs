@@ -11,7 +11,7 @@ mod writer;
 use std::path::Path;
 
 use async_trait::async_trait;
-use sea_orm::sqlx::sqlite::SqliteConnectOptions;
+use sea_orm::sqlx::{Error, error::DatabaseError, sqlite::SqliteConnectOptions};
 use tokio::sync::{
     broadcast::{self, error::RecvError},
     mpsc, oneshot,
@@ -47,9 +47,7 @@ impl EmbeddedBus {
     }
 
     async fn start(options: &SqliteConnectOptions, clock: Clock) -> Result<Self, BusError> {
-        let db = log::open(options)
-            .await
-            .map_err(|error| BusError::Unavailable(format!("its log cannot be opened: {error}")))?;
+        let db = log::open(options).await.map_err(|error| not_opened(&error))?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let published = broadcast::Sender::new(FOLLOWER_LAG);
         tokio::spawn(Writer::new(db, clock.clone(), inbox, published.clone()).run());
@@ -62,6 +60,13 @@ impl EmbeddedBus {
         self.commands.send(command(reply)).map_err(|_| unavailable())?;
         answer.await.map_err(|_| unavailable())
     }
+}
+
+fn not_opened(error: &Error) -> BusError {
+    const SQLITE_BUSY: &str = "5";
+    let is_held = error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == SQLITE_BUSY);
+    let why = if is_held { "another process holds it".into() } else { error.to_string() };
+    BusError::Unavailable(format!("its log cannot be opened: {why}"))
 }
 
 /// The writer has logged the cause.
