@@ -1,7 +1,7 @@
 //! Running other programs, step by step, with a line for each.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt::Display,
     path::PathBuf,
     process::ExitStatus,
@@ -19,9 +19,19 @@ use tokio::{
 pub(crate) fn program(path: impl Into<OsString>, args: &[&str]) -> Command {
     let mut command = Command::new(path.into());
     command.args(args).current_dir(paths::workspace_root()).stdin(std::process::Stdio::null());
+    for name in std::env::vars_os().map(|(name, _)| name).filter(|name| is_of_this_run(name)) {
+        command.env_remove(name);
+    }
     // A group of its own, so that it can be stopped together with what it starts.
     command.process_group(0);
     command
+}
+
+/// What `cargo run` told this program about itself. Build scripts of dependencies look at these variables: with them
+/// here and without them in a terminal, half of the tree would be compiled again at each turn.
+fn is_of_this_run(variable: &OsStr) -> bool {
+    let of_this_run = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    variable.to_str().is_some_and(|name| of_this_run.iter().any(|start| name.starts_with(start)))
 }
 
 /// The cargo that runs this program, of the same toolchain.
@@ -125,6 +135,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn a_program_is_told_nothing_of_this_one() {
+        let command = program("true", &[]);
+        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, value)| value.is_none()).collect();
+        assert!(removed.iter().any(|(name, _)| *name == "CARGO_MANIFEST_DIR"), "{removed:?}");
+        assert!(!is_of_this_run(OsStr::new("CARGO_TARGET_DIR")) && !is_of_this_run(OsStr::new("CARGO_HOME")));
+    }
 
     #[tokio::test]
     async fn a_failed_step_is_counted_and_the_next_still_runs() {
