@@ -64,7 +64,8 @@ impl EmbeddedBus {
 
 fn not_opened(error: &Error) -> BusError {
     const SQLITE_BUSY: &str = "5";
-    let is_held = error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == SQLITE_BUSY);
+    let is_held =
+        error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == SQLITE_BUSY);
     let why = if is_held { "another process holds it".into() } else { error.to_string() };
     BusError::Unavailable(format!("its log cannot be opened: {why}"))
 }

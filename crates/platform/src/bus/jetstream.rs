@@ -65,7 +65,7 @@ fn default_replicas() -> usize {
 }
 
 fn default_max_age() -> Duration {
-    Duration::from_secs(30 * 24 * 3_600)
+    Duration::from_hours(30 * 24)
 }
 
 fn default_timeout() -> Duration {

@@ -30,7 +30,7 @@ pub const STREAMS: [(&str, &str); 4] = [
 pub const DEAD_STREAM: &str = "DEAD";
 
 /// How long a stream remembers message ids to drop a repeated publish.
-pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
+pub const DUPLICATE_WINDOW: Duration = Duration::from_mins(10);
 
 /// The largest payload that a transport takes: what fits, with its headers, into NATS's default `max_payload`.
 pub const MAX_PAYLOAD: usize = 1_000_000;
@@ -113,6 +113,7 @@ pub enum BusError {
 
 impl BusError {
     /// Whether the same call may succeed later.
+    #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }

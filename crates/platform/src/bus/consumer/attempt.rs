@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::time::{Instant, interval_at};
+use tokio::time::interval;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span, field::Empty};
 
@@ -72,8 +72,8 @@ where
     async fn handle(&self, delivery: &Delivery, span: &Span) -> Outcome {
         let work = (self.shared.handler)(delivery.message.clone());
         let mut task = AbortOnDropHandle::new(tokio::spawn(work.instrument(span.clone())));
-        let half = self.shared.spec.ack_wait / 2;
-        let mut still_working = interval_at(Instant::now() + half, half);
+        let mut still_working = interval(self.shared.spec.ack_wait / 2);
+        still_working.reset();
         loop {
             tokio::select! {
                 result = &mut task => return outcome_of(result.map_err(drop)),

@@ -199,7 +199,7 @@ async fn claim_new(db: &mut SqliteConnection, claim: &Claim<'_>, room: i64) -> R
     .bind(room)
     .fetch_all(&mut *db)
     .await?;
-    if let Some(last) = entries.last() {
+    if !entries.is_empty() {
         sqlx::query(
             "INSERT INTO pending (consumer, seq, count, due_at, handed_out)
              SELECT ?, value, 1, ?, 1 FROM json_each(?)",
@@ -209,14 +209,25 @@ async fn claim_new(db: &mut SqliteConnection, claim: &Claim<'_>, room: i64) -> R
         .bind(seqs(&entries))
         .execute(&mut *db)
         .await?;
-        move_position(db, claim.consumer, last.seq).await?;
     }
+    let is_full = i64::try_from(entries.len()).is_ok_and(|taken| taken == room);
+    let reached = entries.last().filter(|_| is_full).map(|last| last.seq);
+    move_position(db, claim.consumer, reached).await?;
     Ok(entries)
 }
 
-async fn move_position(db: &mut SqliteConnection, consumer: &str, seq: i64) -> Result<()> {
-    let moved = sqlx::query("UPDATE consumers SET position = ? WHERE name = ?").bind(seq).bind(consumer);
-    moved.execute(db).await.map(drop)
+/// To `reached`, or to the log's end where nothing more is for this consumer, so that nothing is looked at twice.
+async fn move_position(db: &mut SqliteConnection, consumer: &str, reached: Option<i64>) -> Result<()> {
+    sqlx::query(
+        "WITH reached (seq) AS (SELECT coalesce(?, (SELECT max(seq) FROM messages), 0))
+         UPDATE consumers SET position = (SELECT seq FROM reached)
+         WHERE name = ? AND position < (SELECT seq FROM reached)",
+    )
+    .bind(reached)
+    .bind(consumer)
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 fn seqs(entries: &[Entry]) -> String {
@@ -299,4 +310,63 @@ pub(super) async fn prune(db: &mut SqliteConnection, now: i64) -> Result<u64> {
     .bind(now - KEPT_FOR_MS)
     .bind(i64::try_from(PRUNE_BATCH).unwrap_or(i64::MAX));
     Ok(gone.execute(db).await?.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const SUBJECT: &str = "payments.v1.order_paid";
+
+    async fn publish_at(db: &mut SqliteConnection, id: &str, now: i64) {
+        let message = Message {
+            id: id.into(),
+            subject: SUBJECT.into(),
+            payload: b"paid".as_slice().into(),
+            trace: TraceContext::default(),
+        };
+        assert!(publish(db, &message, now).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn only_what_is_old_and_settled_by_everyone_is_pruned() {
+        let mut db = open(&memory()).await.unwrap();
+        for consumer in ["fast", "slow"] {
+            open_consumer(&mut db, consumer, &format!("[\"{SUBJECT}\"]")).await.unwrap();
+        }
+        publish_at(&mut db, "old", 0).await;
+        publish_at(&mut db, "new", KEPT_FOR_MS).await;
+        let all = |consumer| Claim { consumer, limit: 10, now: KEPT_FOR_MS, until: KEPT_FOR_MS + 1 };
+        let later = KEPT_FOR_MS + 1;
+
+        for entry in claim(&mut db, &all("fast")).await.unwrap() {
+            ack(&mut db, &HandOut { consumer: "fast".into(), seq: entry.seq, count: 1 }).await.unwrap();
+        }
+        assert_eq!(prune(&mut db, later).await.unwrap(), 0, "the slow one has seen neither");
+        let held = claim(&mut db, &all("slow")).await.unwrap();
+        assert_eq!(prune(&mut db, later).await.unwrap(), 0, "the slow one holds both");
+        for entry in held {
+            ack(&mut db, &HandOut { consumer: "slow".into(), seq: entry.seq, count: 1 }).await.unwrap();
+        }
+        assert_eq!(prune(&mut db, later).await.unwrap(), 1, "the new one is kept");
+    }
+
+    #[tokio::test]
+    async fn a_late_retry_does_not_touch_a_newer_hand_out() {
+        let mut db = open(&memory()).await.unwrap();
+        open_consumer(&mut db, "c", &format!("[\"{SUBJECT}\"]")).await.unwrap();
+        publish_at(&mut db, "one", 0).await;
+        let at = |now| Claim { consumer: "c", limit: 1, now, until: now + 10 };
+        let first = claim(&mut db, &at(0)).await.unwrap().remove(0);
+        let second = claim(&mut db, &at(10)).await.unwrap().remove(0);
+        assert_eq!((first.count, second.count), (1, 2));
+        let late = HandOut { consumer: "c".into(), seq: first.seq, count: first.count };
+        retry(&mut db, &late, 0).await.unwrap();
+        extend(&mut db, &late, 1_000).await.unwrap();
+        assert_eq!(next_due(&mut db, "c").await.unwrap(), Some(20));
+        ack(&mut db, &late).await.unwrap();
+        assert_eq!(next_due(&mut db, "c").await.unwrap(), None, "the effect has committed, whoever holds it");
+    }
 }

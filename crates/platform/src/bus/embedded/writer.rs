@@ -1,7 +1,7 @@
 //! The one task that touches `bus.db`. What waits when it is free becomes one transaction, so that many callers
 //! share the cost of one commit; answers and wake-ups follow the commit.
 
-use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sea_orm::sqlx::{Connection, Error, SqliteConnection};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -16,7 +16,7 @@ use crate::{
 };
 
 const LARGEST_BATCH: usize = 256;
-const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
 
 pub(super) type Commands = mpsc::UnboundedSender<Command>;
 pub(super) type Reply<T> = oneshot::Sender<T>;
@@ -172,8 +172,9 @@ impl Writer {
     }
 
     async fn choose_safety(&mut self, full: bool) -> Result<(), Error> {
-        if mem::replace(&mut self.full, full) != full {
+        if self.full != full {
             log::set_synchronous(&mut self.db, full).await?;
+            self.full = full;
         }
         Ok(())
     }

@@ -60,11 +60,13 @@ pub(super) fn message(raw: &async_nats::Message) -> Message {
 }
 
 pub(super) fn letter(raw: &async_nats::Message) -> DeadLetter {
-    let mut message = message(raw);
-    message.id = header(raw, LETTER_ID).unwrap_or_default();
-    message.subject = message.subject.strip_prefix(DEAD_PREFIX).unwrap_or(&message.subject).to_owned();
+    let subject = raw.subject.as_str();
     DeadLetter {
-        message,
+        message: Message {
+            id: header(raw, LETTER_ID).unwrap_or_default(),
+            subject: subject.strip_prefix(DEAD_PREFIX).unwrap_or(subject).to_owned(),
+            ..message(raw)
+        },
         consumer: header(raw, LETTER_CONSUMER).unwrap_or_default(),
         reason: header(raw, LETTER_REASON).unwrap_or_default(),
     }

@@ -22,7 +22,7 @@ use crate::bus::{BusError, Message, Notice, Notices, stream_of};
 
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long the server keeps an ephemeral consumer that nobody asks.
-const FORGET_AFTER: Duration = Duration::from_secs(60);
+const FORGET_AFTER: Duration = Duration::from_mins(1);
 const BATCH: usize = 256;
 
 /// A message that is not the next one, or an error of the consumer.

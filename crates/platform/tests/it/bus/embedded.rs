@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use platform::{
     Clock,
-    bus::{Bus, Delivery, EmbeddedBus, Notice, Transport},
+    bus::{Bus, ConsumerSpec, Delivery, EmbeddedBus, Notice, Transport},
 };
 
 use super::{
@@ -31,31 +31,50 @@ async fn claim(bus: &Bus, scene: &Scene, count: usize) -> Vec<Delivery> {
     claimed
 }
 
+/// Four messages: one acknowledged, one to be retried, one handed out, one untouched. The ids of the last three.
+async fn four_messages(scene: &Scene, clock: &Clock) -> Vec<String> {
+    let mut left = scene.publish(4).await;
+    let claimed = claim(&scene.bus, scene, 3).await;
+    claimed[0].settle.ack().await.unwrap();
+    claimed[1].settle.retry(Duration::from_millis(1)).await.unwrap();
+    clock.advance(Duration::from_millis(1));
+    left.retain(|id| *id != claimed[0].message.id);
+    left
+}
+
+async fn hands_out(path: &Path, clock: &Clock, spec: ConsumerSpec, expected: &[String]) {
+    let bus = opened(path, clock).await;
+    let scene = Scene { spec, ..Scene::new(&bus) };
+    let (seen, handler) = Seen::new();
+    let consumer = scene.consume(handler);
+    assert_eq!(seen.take(expected.len()).await, expected);
+    consumer.drain().await;
+    seen.nothing_more();
+}
+
 #[tokio::test]
 async fn reopened_it_hands_out_everything_but_what_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bus.db");
     let clock = Clock::manual(1_000_000);
-    let bus = opened(&path, &clock).await;
-    let scene = Scene::new(&bus);
-    let mut left = scene.publish(4).await;
-    {
-        let claimed = claim(&bus, &scene, 3).await;
-        claimed[0].settle.ack().await.unwrap();
-        claimed[1].settle.retry(Duration::from_millis(1)).await.unwrap();
-        left.retain(|id| *id != claimed[0].message.id);
-    }
+    let scene = Scene::new(&opened(&path, &clock).await);
+    let left = four_messages(&scene, &clock).await;
     let spec = scene.spec.clone();
-    drop((scene, bus));
-    clock.advance(Duration::from_millis(1));
-    let bus = opened(&path, &clock).await;
-    let mut scene = Scene::new(&bus);
-    scene.spec = spec;
-    let (seen, handler) = Seen::new();
-    let consumer = scene.consume(handler);
-    assert_eq!(seen.take(3).await, left);
-    consumer.drain().await;
-    seen.nothing_more();
+    drop(scene);
+    hands_out(&path, &clock, spec, &left).await;
+}
+
+/// The files as they are at this instant are what `kill -9` leaves behind.
+#[tokio::test]
+async fn killed_it_hands_out_everything_but_what_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, left_behind) = (folder.path().join("bus.db"), folder.path().join("left.db"));
+    let clock = Clock::manual(1_000_000);
+    let scene = Scene::new(&opened(&path, &clock).await);
+    let left = four_messages(&scene, &clock).await;
+    std::fs::copy(&path, &left_behind).unwrap();
+    std::fs::copy(folder.path().join("bus.db-wal"), folder.path().join("left.db-wal")).unwrap();
+    hands_out(&left_behind, &clock, scene.spec.clone(), &left).await;
 }
 
 #[tokio::test]
@@ -79,7 +98,8 @@ async fn a_delivery_dropped_unsettled_comes_again_when_its_wait_is_over() {
     assert_eq!(first.count, 1);
     drop(first);
     let mut again = tokio::spawn(async move { deliveries.next().await.unwrap() });
-    clock.advance(scene.spec.ack_wait - Duration::from_millis(1));
+    let almost = scene.spec.ack_wait.checked_sub(Duration::from_millis(1)).unwrap();
+    clock.advance(almost);
     bus.is_ready().await;
     tokio::task::yield_now().await;
     assert!(futures::poll!(&mut again).is_pending());

@@ -41,13 +41,12 @@ async fn a_killed_server_costs_no_message() {
     let scene = Scene::new(&bus);
     let (seen, handler) = Seen::new();
     let consumer = scene.consume(handler);
-    let mut expected = scene.publish(5).await;
-    assert_eq!(seen.take(5).await, expected);
+    seen.all(&scene.publish(5).await).await;
     nats.server().kill().unwrap();
     assert!(!bus.is_ready().await);
     nats.server().restart().await.unwrap();
-    expected = scene.publish(5).await;
-    assert_eq!(seen.take(5).await, expected);
+    // What was handled may come again: its acknowledgement may have died with the server.
+    seen.all(&scene.publish(5).await).await;
     consumer.drain().await;
     assert!(bus.is_ready().await);
 }

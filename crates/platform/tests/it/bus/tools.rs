@@ -1,6 +1,7 @@
 //! What the promises are tested with.
 
 use std::{
+    collections::BTreeSet,
     future::Future,
     sync::{
         Arc, Mutex,
@@ -17,9 +18,7 @@ use opentelemetry_sdk::{
 };
 use platform::{
     Shutdown,
-    bus::{
-        Bus, BusError, ConsumeError, ConsumerSpec, DeadLetter, Deliveries, Message, Notices, Transport,
-    },
+    bus::{Bus, BusError, ConsumeError, ConsumerSpec, DeadLetter, Deliveries, Message, Notices, Transport},
     telemetry::TraceContext,
 };
 use tokio::{
@@ -38,10 +37,15 @@ pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("what the test waits for did not come")
 }
 
+#[expect(clippy::disallowed_methods, reason = "runs may share a server, so that chance is wanted here")]
+fn unique() -> String {
+    Ulid::generate().to_string()
+}
+
 /// An event of that subject with an id of its own.
 pub(super) fn event(subject: &str) -> Message {
     Message {
-        id: format!("evt_{}", Ulid::generate()),
+        id: format!("evt_{}", unique()),
         subject: subject.to_owned(),
         payload: b"\x00\xffpayload".as_slice().into(),
         trace: TraceContext::default(),
@@ -57,7 +61,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(bus: &Bus) -> Self {
-        let unique = Ulid::generate().to_string().to_lowercase();
+        let unique = unique().to_lowercase();
         let subject = format!("payments.v1.t_{unique}");
         let spec = ConsumerSpec::new(format!("c_{unique}"), [&subject]);
         Self { bus: bus.clone(), subject, spec }
@@ -159,6 +163,15 @@ impl Seen {
         ids
     }
 
+    /// Waits until each of these has come, however often.
+    pub(super) async fn all(&self, ids: &[String]) {
+        let mut missing: BTreeSet<_> = ids.iter().cloned().collect();
+        let mut told = self.told.lock().await;
+        while !missing.is_empty() {
+            missing.remove(&soon(told.recv()).await.unwrap());
+        }
+    }
+
     /// Call it when the consumers have drained.
     pub(super) fn nothing_more(&self) {
         assert!(self.told.try_lock().unwrap().try_recv().is_err(), "a message came once too often");
@@ -196,7 +209,8 @@ impl Transport for Flaky {
     }
 
     async fn bury(&self, letter: &DeadLetter) -> Result<(), BusError> {
-        let fails = self.failures.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let fails =
+            self.failures.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if fails { Err(BusError::Unavailable("not now".into())) } else { self.bus.bury(letter).await }
     }
 
