@@ -1,0 +1,91 @@
+//! Use cases: load, decide, save, announce, in one transaction.
+
+mod instances;
+mod keyring;
+mod licenses;
+mod releases;
+mod sales;
+mod seats;
+mod verify;
+
+use std::sync::Arc;
+
+use platform::{AppError, AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
+
+pub(crate) use self::{
+    instances::{Credentials, Registration},
+    keyring::Keyring,
+    licenses::OwnLicense,
+    releases::Release,
+    verify::{Answer, Asked, license_key},
+};
+use crate::{config::Config, domain::license::License};
+
+/// What this service's own rows are sealed for.
+mod purpose {
+    pub(super) const LICENSE_KEY: &str = "license.key";
+    pub(super) const WEBHOOK_SECRET: &str = "instance.webhook_secret";
+}
+
+/// The use cases on their parts; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App {
+    db: Db,
+    clock: Clock,
+    random: Random,
+    ids: Ids,
+    /// Seals this service's rows.
+    sealer: Sealer,
+    /// Seals what travels.
+    bus_sealer: Sealer,
+    keyring: Arc<Keyring>,
+}
+
+impl App {
+    /// The use cases of the configuration on the given parts.
+    pub(crate) fn new(config: &Config, parts: &Parts, db: Db) -> anyhow::Result<Self> {
+        Ok(Self {
+            db,
+            clock: parts.clock.clone(),
+            random: parts.random.clone(),
+            ids: parts.ids(),
+            sealer: Sealer::new(&config.sealing, parts.random.clone())?,
+            bus_sealer: Sealer::new(&config.bus_sealing, parts.random.clone())?,
+            keyring: Arc::new(Keyring::new(&config.license)?),
+        })
+    }
+
+    /// The marketplace's own keys.
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Tells everyone who remembers anything about the licence to forget it.
+    async fn announce_change(&self, tx: &platform::db::Tx, license: &License) -> AppResult<()> {
+        let event = proto::events::LicenseChanged {
+            license_id: license.id.clone(),
+            status: license.status.as_str().to_owned(),
+            instance_id: license.instance_id.clone(),
+            marketplace_id: license.marketplace_id.clone(),
+            reason: license.reason.clone(),
+        };
+        self.announce(tx, proto::events::subject::LICENSE_CHANGED, &event).await
+    }
+
+    async fn announce(
+        &self,
+        tx: &platform::db::Tx,
+        subject: &str,
+        event: &impl prost::Message,
+    ) -> AppResult<()> {
+        Ok(platform::outbox::announce(&**tx, &self.ids, self.clock.now_ms(), subject, event).await?)
+    }
+}
+
+fn no_instance() -> AppError {
+    AppError::not_found("there is no instance with this id; it is told when the shop is registered")
+}
+
+fn no_license() -> AppError {
+    AppError::not_found("there is no licence with this id")
+}

@@ -1,0 +1,30 @@
+//! The calls in: parse, use case, map the answer.
+
+mod instances;
+mod licenses;
+mod map;
+
+use platform::{
+    AppResult, Clock, Shutdown,
+    grpc::{Callers, GrpcConfig, Server},
+};
+use proto::license::{instances_server::InstancesServer, licenses_server::LicensesServer};
+use tokio::net::TcpListener;
+
+use self::{instances::InstancesEdge, licenses::LicensesEdge};
+use crate::app::App;
+
+/// Serves until `shutdown`.
+pub(crate) async fn serve(
+    app: App,
+    config: GrpcConfig,
+    clock: Clock,
+    listener: TcpListener,
+    shutdown: Shutdown,
+) -> AppResult<()> {
+    let callers = Callers::new(&config);
+    let instances = InstancesServer::with_interceptor(InstancesEdge(app.clone()), callers.interceptor());
+    let licenses = LicensesServer::with_interceptor(LicensesEdge(app), callers.interceptor());
+    let server = Server::new(&config, clock)?.add(instances).await.add(licenses).await;
+    server.serve(listener, shutdown).await
+}
