@@ -34,7 +34,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     steps.step("rules of the house", async { house_rules() }).await;
     if !args.rules {
-        let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        let clippy = ["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"];
         steps.step("clippy", succeed(cargo(&clippy))).await;
         steps.step("dependencies", dependencies()).await;
     }

@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 /// What black-box tests run as processes. Tests are built along, so that both agree on their dependencies' features
 /// and nothing is compiled twice.
-pub(crate) const BUILD: [&str; 4] = ["build", "--workspace", "--bins", "--tests"];
+pub(crate) const BUILD: [&str; 5] = ["build", "--workspace", "--bins", "--tests", "--examples"];
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut steps = Steps::default();
