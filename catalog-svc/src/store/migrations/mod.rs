@@ -1,0 +1,15 @@
+//! The schema, step by step.
+
+mod m0001_create_catalog;
+
+use platform::outbox::CreateOutbox;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// Brings the service's schema up to date.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(CreateOutbox), Box::new(m0001_create_catalog::CreateCatalog)]
+    }
+}
