@@ -1,1 +1,107 @@
-//! webhook-dispatcher
+//! Tells shops what happened: endpoints, messages, deliveries, attempts.
+//!
+//! The only service that calls strangers' URLs. Deliveries are rows with a lease; the schedule is a pure struct
+//! (`domain::schedule`), the sender a pipeline (`sender`).
+
+pub mod app;
+pub mod config;
+pub mod consumer;
+pub mod domain;
+pub mod grpc;
+pub mod sender;
+pub mod store;
+
+use anyhow::Context as _;
+pub use config::Config;
+use platform::{
+    Shutdown,
+    db::Db,
+    grpc::{Callers, Server},
+    inbox,
+    lifecycle::Tasks,
+    outbox, service,
+};
+use proto::webhooks::webhooks_server::WebhooksServer;
+pub use store::migrations::Migrator;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+
+use crate::{
+    app::App,
+    grpc::WebhooksEdge,
+    sender::{Claimer, Client, Job, Recorder, Worker},
+};
+
+/// The service's name, in logs and traces.
+pub const NAME: &str = "webhook-dispatcher";
+
+/// What the service runs on.
+pub struct Parts {
+    /// What every service runs on.
+    pub common: platform::Parts,
+    /// Its store, whose schema is up to date.
+    pub db: Db,
+    /// Where operators' calls arrive.
+    pub grpc: TcpListener,
+}
+
+/// Binds, opens the store, runs: what the process `webhook-dispatcher serve` does.
+pub async fn serve(config: Config, common: platform::Parts, shutdown: Shutdown) -> anyhow::Result<()> {
+    let grpc = service::bind("grpc.listen", config.grpc.listen).await?;
+    let db = service::open_store::<Config, Migrator>(&config, &common).await?;
+    run(config, Parts { common, db, grpc }, shutdown).await
+}
+
+/// Runs on the given parts until `shutdown`.
+pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Result<()> {
+    let Parts { common, db, grpc } = parts;
+    let (app, jobs) = App::new(&config, &common, db.clone())?;
+    let mut tasks = Tasks::new(shutdown);
+    start_pipeline(&mut tasks, &config, &common, &app, jobs)?;
+    start_consumers(&mut tasks, &common, &app)?;
+    let server = Server::new(&config.grpc, common.clock.clone())?;
+    let callers = Callers::new(&config.grpc);
+    let edge = WebhooksServer::with_interceptor(WebhooksEdge::new(app.clone()), callers.interceptor());
+    tasks.spawn("grpc", server.add(edge).await.serve(grpc, tasks.shutdown()));
+    let (bus, clock) = (common.bus.clone(), common.clock.clone());
+    tasks.spawn_quiet("outbox", outbox::relay(db.clone(), bus, clock.clone(), tasks.shutdown()));
+    tasks.spawn_quiet("inbox", inbox::keep_tidy(db, clock, tasks.shutdown()));
+    tasks.spawn_quiet("housekeeping", app.keep_tidy(tasks.shutdown()));
+    Ok(tasks.run_to_end(config.lifecycle.drain()).await?)
+}
+
+fn start_pipeline(
+    tasks: &mut Tasks,
+    config: &Config,
+    common: &platform::Parts,
+    app: &App,
+    jobs: mpsc::Receiver<Job>,
+) -> anyhow::Result<()> {
+    let (results, finished) = mpsc::channel(app.slots.capacity());
+    let delivery = &config.delivery;
+    let worker = Worker {
+        jobs,
+        results,
+        slots: app.slots.clone(),
+        client: Client::new(delivery.client(), common.clock.clone()).context("delivery: no HTTP client")?,
+        longest_attempt: delivery.timeout(),
+        clock: common.clock.clone(),
+    };
+    let recorder = Recorder { app: app.clone(), results: finished, lease: delivery.lease() };
+    let claimer = Claimer::new(app.clone(), common.clock.clone(), delivery.lease());
+    tasks.spawn_quiet("worker", worker.run(tasks.shutdown()));
+    tasks.spawn_quiet("recorder", recorder.run());
+    tasks.spawn_quiet("claimer", claimer.run(tasks.shutdown()));
+    Ok(())
+}
+
+fn start_consumers(tasks: &mut Tasks, common: &platform::Parts, app: &App) -> anyhow::Result<()> {
+    let endpoints = consumer::follow_instances(&common.bus, app.clone(), tasks.shutdown())?;
+    let licenses = consumer::tell_licenses(&common.bus, app.clone(), tasks.shutdown())?;
+    tasks.spawn("endpoints", ended(endpoints));
+    tasks.spawn("licenses", ended(licenses));
+    Ok(())
+}
+
+async fn ended(consumer: JoinHandle<()>) -> anyhow::Result<()> {
+    Ok(consumer.await?)
+}

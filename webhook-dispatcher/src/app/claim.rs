@@ -1,0 +1,147 @@
+use std::{collections::HashMap, sync::Arc};
+
+use platform::{AppResult, clock::millis, db::Tx};
+use tokio::time::Instant;
+
+use super::App;
+use crate::{
+    domain::answer::Outcome,
+    sender::{Job, Recipient},
+    store::{
+        attempt, delivery, endpoint,
+        lease::{self, Claim, Lease},
+        message,
+    },
+};
+
+impl App {
+    /// Claims due deliveries for the room there is and hands them to the worker. True: there may be more.
+    pub(crate) async fn claim_due(&self) -> AppResult<bool> {
+        let limit = self.rules.batch.min(self.slots.free());
+        if limit == 0 {
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        let claimed = self.claim(limit).await?;
+        let is_full = claimed.len() == limit;
+        for job in self.jobs_of(claimed, begun).await? {
+            self.hand_over(job).await;
+        }
+        self.measure_age().await?;
+        Ok(is_full)
+    }
+
+    async fn claim(&self, limit: usize) -> AppResult<Vec<delivery::Model>> {
+        let tx = self.db.begin().await?;
+        let (now_ms, busy) = (self.clock.now_ms(), self.slots.busy());
+        let lease_ms = millis(self.rules.lease);
+        let claimed = lease::claim(&*tx, &Claim { now_ms, lease_ms, limit, busy: &busy }).await?;
+        if claimed.is_empty() {
+            return Ok(claimed);
+        }
+        note_lost(&tx, &claimed, now_ms).await?;
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    async fn jobs_of(&self, claimed: Vec<delivery::Model>, begun: Instant) -> AppResult<Vec<Job>> {
+        let mut recipients = self.recipients(&claimed).await?;
+        let mut messages = self.messages(&claimed).await?;
+        let mut jobs = Vec::with_capacity(claimed.len());
+        for delivery in claimed {
+            let recipient = recipients.get_mut(&delivery.endpoint_id).map(|recipient| Arc::clone(recipient));
+            let message = messages.remove(&delivery.message_id);
+            match (recipient, message) {
+                (Some(recipient), Some(message)) => {
+                    jobs.extend(self.job(&delivery, recipient, &message, begun).await?);
+                }
+                // The lease runs out and it is looked at again; the cause was logged where it was found.
+                _ => tracing::error!(delivery = delivery.id, "a due delivery cannot be read"),
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The job, or nothing where a fresh message took the last slot meanwhile.
+    async fn job(
+        &self,
+        delivery: &delivery::Model,
+        recipient: Arc<Recipient>,
+        message: &message::Model,
+        begun: Instant,
+    ) -> AppResult<Option<Job>> {
+        let lease = Lease { delivery_id: delivery.id.clone(), token: delivery.attempts };
+        let Some(slot) = self.slots.try_take(&delivery.endpoint_id) else {
+            lease::give_back(self.db.write(), &lease).await?;
+            return Ok(None);
+        };
+        Ok(Some(Job {
+            lease,
+            lease_ends: begun + self.rules.lease,
+            failures: u32::try_from(delivery.failures).unwrap_or(u32::MAX),
+            event: delivery.event.clone(),
+            recipient,
+            body: self.open_body(&message.sealed_body)?.into(),
+            trace: message.trace(),
+            slot,
+        }))
+    }
+
+    async fn recipients(&self, claimed: &[delivery::Model]) -> AppResult<HashMap<String, Arc<Recipient>>> {
+        let mut ids: Vec<String> = claimed.iter().map(|delivery| delivery.endpoint_id.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut recipients = HashMap::with_capacity(ids.len());
+        for endpoint in endpoint::list_by_ids(self.db.read(), ids).await? {
+            match self.recipient(&endpoint) {
+                Ok(recipient) => drop(recipients.insert(endpoint.id, Arc::new(recipient))),
+                Err(error) => tracing::error!(endpoint = endpoint.id, ?error, "an endpoint cannot be read"),
+            }
+        }
+        Ok(recipients)
+    }
+
+    async fn messages(&self, claimed: &[delivery::Model]) -> AppResult<HashMap<String, message::Model>> {
+        let ids = claimed.iter().map(|delivery| delivery.message_id.clone()).collect();
+        let messages = message::list_by_ids(self.db.read(), ids).await?;
+        Ok(messages.into_iter().map(|message| (message.id.clone(), message)).collect())
+    }
+
+    /// Gives a job to the worker. One that has ended meanwhile takes nothing, and the lease is given back.
+    pub(super) async fn hand_over(&self, job: Job) {
+        let Err(refused) = self.jobs.try_send(job) else { return };
+        let lease = &refused.into_inner().lease;
+        if let Err(error) = lease::give_back(self.db.write(), lease).await {
+            tracing::warn!(%error, delivery = lease.delivery_id, "a lease could not be given back; it will run out");
+        }
+    }
+
+    /// When the next delivery is due.
+    pub(crate) async fn next_due_ms(&self) -> AppResult<Option<i64>> {
+        Ok(delivery::next_due_ms(self.db.read(), self.clock.now_ms()).await?)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds")]
+    async fn measure_age(&self) -> AppResult<()> {
+        let now_ms = self.clock.now_ms();
+        let oldest_ms = delivery::oldest_due_ms(self.db.read(), now_ms).await?.unwrap_or(now_ms);
+        metrics::gauge!("webhook_oldest_due_seconds").set((now_ms - oldest_ms) as f64 / 1000.0);
+        Ok(())
+    }
+}
+
+/// A claim numbers a new attempt, so the one before it has ended. If nobody told how, it is noted as lost; should its
+/// replica still live, its late result replaces the note.
+async fn note_lost(tx: &Tx, claimed: &[delivery::Model], now_ms: i64) -> AppResult<()> {
+    let before = claimed.iter().filter(|delivery| delivery.attempts > 1).map(|delivery| attempt::Model {
+        delivery_id: delivery.id.clone(),
+        number: delivery.attempts - 1,
+        started_at_ms: now_ms,
+        duration_ms: 0,
+        status: None,
+        outcome: Outcome::Lost.as_str().to_owned(),
+        response_size: None,
+    });
+    attempt::note_lost(&**tx, before.collect()).await?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+use platform::{AppError, AppResult};
+
+use super::App;
+use crate::{
+    domain::delivery::State,
+    store::{
+        attempt,
+        delivery::{self, Filter},
+        endpoint,
+    },
+};
+
+const MOST: u64 = 100;
+const USUAL: u64 = 20;
+
+/// Which part of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// How many.
+    pub limit: u64,
+    /// How many before them.
+    pub offset: u64,
+}
+
+impl Page {
+    /// 0 asks for the usual 20; at most 100.
+    pub fn new(limit: u32, offset: u32) -> AppResult<Self> {
+        match u64::from(limit) {
+            0 => Ok(Self { limit: USUAL, offset: offset.into() }),
+            limit @ 1..=MOST => Ok(Self { limit, offset: offset.into() }),
+            _ => Err(AppError::invalid("limit must be at most 100")),
+        }
+    }
+}
+
+/// One delivery with every attempt of it.
+#[derive(Debug)]
+pub struct DeliveryDetail {
+    /// The delivery.
+    pub delivery: delivery::Model,
+    /// Its attempts, in their order.
+    pub attempts: Vec<attempt::Model>,
+}
+
+impl App {
+    /// A page of deliveries, newest first.
+    pub async fn list_deliveries(
+        &self,
+        filter: &Filter,
+        page: Page,
+    ) -> AppResult<(Vec<delivery::Model>, u64)> {
+        Ok(delivery::list(self.db.read(), filter, page.limit, page.offset).await?)
+    }
+
+    /// One delivery.
+    pub async fn get_delivery(&self, id: &str) -> AppResult<DeliveryDetail> {
+        let delivery = delivery::find(self.db.read(), id).await?.ok_or_else(no_delivery)?;
+        let attempts = attempt::list(self.db.read(), id).await?;
+        Ok(DeliveryDetail { delivery, attempts })
+    }
+
+    /// Sends a delivery again, now: the same id, the next attempt, the schedule from its beginning. One that is in
+    /// flight is left to end.
+    pub async fn replay(&self, id: &str) -> AppResult<delivery::Model> {
+        let tx = self.db.begin().await?;
+        let endpoint_id = delivery::find(&*tx, id).await?.ok_or_else(no_delivery)?.endpoint_id;
+        // The endpoint first, as everywhere: two transactions that lock both can't wait for each other.
+        let endpoint = endpoint::find(&*tx, &endpoint_id).await?;
+        if endpoint.is_none_or(|endpoint| endpoint.is_disabled()) {
+            return Err(AppError::conflict("the endpoint is disabled; enable it, and what is held for it goes on"));
+        }
+        let current = delivery::find_to_change(&*tx, id).await?.ok_or_else(no_delivery)?;
+        if current.is(State::Pending) && current.lease_until_ms > 0 {
+            return Ok(current);
+        }
+        let again = again(current, self.clock.now_ms());
+        delivery::update(&*tx, &again).await?;
+        tx.commit().await?;
+        self.wake.notify_one();
+        Ok(again)
+    }
+}
+
+fn again(delivery: delivery::Model, now_ms: i64) -> delivery::Model {
+    delivery::Model {
+        state: State::Pending.as_str().to_owned(),
+        failures: 0,
+        next_attempt_at_ms: now_ms,
+        lease_until_ms: 0,
+        dead_reason: None,
+        settled_at_ms: None,
+        ..delivery
+    }
+}
+
+fn no_delivery() -> AppError {
+    AppError::not_found("there is no delivery with this id; list the deliveries to see their ids")
+}

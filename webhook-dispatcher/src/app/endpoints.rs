@@ -1,0 +1,167 @@
+use platform::{AppError, AppResult, db::Tx, inbox, outbox};
+use proto::events::{EndpointDisabled, subject};
+use sea_orm::ConnectionTrait;
+
+use super::{App, FOLLOW_INSTANCES, Page};
+use crate::{
+    domain::{
+        endpoint::{GONE, Standing},
+        target::BaseUrl,
+    },
+    sender::LiveSecret,
+    store::{delivery, endpoint},
+};
+
+/// A webhook secret of an instance.
+pub type Secret = LiveSecret;
+
+/// An instance's whole state, as its endpoint needs it.
+#[derive(Debug)]
+pub struct InstanceChange {
+    /// `inst_…`.
+    pub instance_id: String,
+    /// Where it is.
+    pub base_url: BaseUrl,
+    /// Whether it is disabled.
+    pub disabled: bool,
+    /// Its live secrets, newest first.
+    pub secrets: Vec<Secret>,
+    /// Grows with each change.
+    pub revision: u32,
+}
+
+impl App {
+    /// Takes an instance's change into its endpoint; an older one, or one taken before, changes nothing.
+    pub async fn follow_instance(&self, event_id: &str, change: InstanceChange) -> AppResult<()> {
+        let tx = self.db.begin().await?;
+        let now_ms = self.clock.now_ms();
+        if !inbox::is_first(&*tx, FOLLOW_INSTANCES, event_id, now_ms).await? {
+            return Ok(());
+        }
+        match endpoint::find_by_instance(&*tx, &change.instance_id).await? {
+            None => endpoint::create(&*tx, self.new_endpoint(&change, now_ms)?).await?,
+            Some(current) if current.revision >= i64::from(change.revision) => {}
+            Some(current) => self.change_endpoint(&tx, current, &change, now_ms).await?,
+        }
+        tx.commit().await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    fn new_endpoint(&self, change: &InstanceChange, now_ms: i64) -> AppResult<endpoint::Model> {
+        Ok(endpoint::Model {
+            id: self.ids.generate("ep"),
+            instance_id: change.instance_id.clone(),
+            base_url: change.base_url.as_str().to_owned(),
+            sealed_secrets: self.seal_secrets(&change.secrets)?,
+            revision: i64::from(change.revision),
+            tenant_disabled: change.disabled,
+            disabled_reason: None,
+            throttled_until_ms: 0,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+        })
+    }
+
+    async fn change_endpoint(
+        &self,
+        tx: &Tx,
+        current: endpoint::Model,
+        change: &InstanceChange,
+        now_ms: i64,
+    ) -> AppResult<()> {
+        let moved = current.base_url != change.base_url.as_str();
+        let standing = current.standing().follow(change.disabled, moved);
+        let changed = endpoint::Model {
+            base_url: change.base_url.as_str().to_owned(),
+            sealed_secrets: self.seal_secrets(&change.secrets)?,
+            revision: i64::from(change.revision),
+            throttled_until_ms: if moved { 0 } else { current.throttled_until_ms },
+            ..current
+        };
+        save(&**tx, changed, standing, now_ms).await?;
+        Ok(())
+    }
+
+    /// A page of endpoints, newest first.
+    pub async fn list_endpoints(
+        &self,
+        instance_id: Option<&str>,
+        page: Page,
+    ) -> AppResult<(Vec<endpoint::Model>, u64)> {
+        Ok(endpoint::list(self.db.read(), instance_id, page.limit, page.offset).await?)
+    }
+
+    /// The operator disables or enables an endpoint: its pending deliveries are held, or go on at once.
+    pub async fn set_endpoint_disabled(&self, id: &str, disabled: bool) -> AppResult<endpoint::Model> {
+        let tx = self.db.begin().await?;
+        let current = endpoint::find(&*tx, id).await?.ok_or_else(no_endpoint)?;
+        let standing = current.standing()
+            .set_by_operator(disabled)
+            .map_err(|error| AppError::conflict(error.to_string()))?;
+        let now_ms = self.clock.now_ms();
+        let was_disabled = current.is_disabled();
+        let changed = save(&*tx, current, standing, now_ms).await?;
+        if disabled && !was_disabled {
+            self.announce_disabled(&*tx, &changed, now_ms).await?;
+        }
+        tx.commit().await?;
+        self.wake.notify_one();
+        Ok(changed)
+    }
+
+    /// The endpoint answered 410: it is disabled, and what is pending for it is held.
+    pub(super) async fn disable_gone(&self, tx: &impl ConnectionTrait, id: &str) -> AppResult<()> {
+        let Some(current) = endpoint::find(tx, id).await? else { return Ok(()) };
+        if current.disabled_reason.is_some() {
+            return Ok(());
+        }
+        let now_ms = self.clock.now_ms();
+        let standing = current.standing().gone();
+        let changed = save(tx, current, standing, now_ms).await?;
+        tracing::warn!(endpoint = changed.id, reason = GONE, "an endpoint wants nothing any more and was disabled");
+        self.announce_disabled(tx, &changed, now_ms).await
+    }
+
+    async fn announce_disabled(
+        &self,
+        tx: &impl ConnectionTrait,
+        endpoint: &endpoint::Model,
+        now_ms: i64,
+    ) -> AppResult<()> {
+        let event = EndpointDisabled {
+            endpoint_id: endpoint.id.clone(),
+            instance_id: endpoint.instance_id.clone(),
+            reason: endpoint.disabled_reason.clone().unwrap_or_default(),
+        };
+        outbox::announce(tx, &self.ids, now_ms, subject::ENDPOINT_DISABLED, &event).await?;
+        Ok(())
+    }
+}
+
+/// Saves the endpoint as it stands now; its deliveries follow when it was disabled or enabled.
+async fn save(
+    tx: &impl ConnectionTrait,
+    endpoint: endpoint::Model,
+    standing: Standing,
+    now_ms: i64,
+) -> AppResult<endpoint::Model> {
+    let was_disabled = endpoint.is_disabled();
+    let changed = endpoint::Model {
+        tenant_disabled: standing.by_instance,
+        disabled_reason: standing.reason,
+        updated_at_ms: now_ms,
+        ..endpoint
+    };
+    endpoint::update(tx, &changed).await?;
+    match (was_disabled, changed.is_disabled()) {
+        (false, true) => delivery::hold(tx, &changed.id).await?,
+        (true, false) => delivery::release(tx, &changed.id, now_ms).await?,
+        _ => 0,
+    };
+    Ok(changed)
+}
+
+fn no_endpoint() -> AppError {
+    AppError::not_found("there is no endpoint with this id; list the endpoints to see their ids")
+}

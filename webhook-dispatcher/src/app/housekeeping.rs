@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use platform::{AppResult, Shutdown, clock::millis};
+
+use super::App;
+use crate::{
+    domain::delivery::{AGED_OUT, State},
+    store::{delivery, message},
+};
+
+const EVERY: Duration = Duration::from_secs(3_600);
+/// One commit gives up at most so many.
+const BATCH: u64 = 500;
+
+impl App {
+    /// Once an hour until `shutdown`: what was held too long is given up, what was settled long ago is forgotten.
+    pub async fn keep_tidy(self, shutdown: Shutdown) {
+        while shutdown.run_until_cancelled(self.clock.sleep(EVERY)).await.is_some() {
+            if let Err(error) = self.tidy().await {
+                tracing::warn!(?error, "old deliveries could not be put in order; trying again in an hour");
+            }
+        }
+    }
+
+    async fn tidy(&self) -> AppResult<()> {
+        while self.give_up_held().await? == BATCH {}
+        let before_ms = self.clock.now_ms() - millis(self.rules.retention);
+        let tx = self.db.begin().await?;
+        let forgotten = delivery::prune(&*tx, before_ms).await?;
+        message::prune(&*tx, before_ms).await?;
+        tx.commit().await?;
+        tracing::debug!(forgotten, "settled deliveries were forgotten");
+        Ok(())
+    }
+
+    /// Gives up, and announces as dead, what was held longer than it is kept.
+    async fn give_up_held(&self) -> AppResult<u64> {
+        let now_ms = self.clock.now_ms();
+        let tx = self.db.begin().await?;
+        let old = delivery::list_held_before(&*tx, now_ms - millis(self.rules.held_retention), BATCH).await?;
+        let count = old.len() as u64;
+        for held in old {
+            let dead = delivery::Model {
+                state: State::Dead.as_str().to_owned(),
+                lease_until_ms: 0,
+                dead_reason: Some(AGED_OUT.to_owned()),
+                settled_at_ms: Some(now_ms),
+                ..held
+            };
+            delivery::update(&*tx, &dead).await?;
+            self.announce_dead(&tx, (&dead.id, &dead.instance_id, &dead.event), AGED_OUT, now_ms).await?;
+        }
+        tx.commit().await?;
+        metrics::counter!("webhook_dead_letters_total").increment(count);
+        Ok(count)
+    }
+}

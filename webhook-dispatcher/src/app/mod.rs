@@ -1,0 +1,96 @@
+//! The use cases: load, decide, save. Each owns its transaction and what is announced in it.
+
+mod claim;
+mod deliveries;
+mod endpoints;
+mod housekeeping;
+mod intake;
+mod record;
+mod secrets;
+
+use std::{sync::Arc, time::Duration};
+
+pub use deliveries::{DeliveryDetail, Page};
+pub use endpoints::{InstanceChange, Secret};
+use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
+use tokio::sync::{Notify, mpsc};
+
+use crate::{
+    config::{Config, DeliveryConfig},
+    domain::schedule::Schedule,
+    sender::{Job, Slots},
+};
+
+/// Names the consumer of instances' changes, on the bus and in the inbox.
+pub const FOLLOW_INSTANCES: &str = "webhooks-endpoints";
+/// Names the consumer of issued licences.
+pub const TELL_LICENSES: &str = "webhooks-licenses";
+
+/// The dispatcher's use cases over its store; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) db: Db,
+    pub(crate) slots: Slots,
+    clock: Clock,
+    random: Random,
+    ids: Ids,
+    sealer: Sealer,
+    bus_sealer: Sealer,
+    rules: Arc<Rules>,
+    jobs: mpsc::Sender<Job>,
+    wake: Arc<Notify>,
+}
+
+/// What the configuration decides.
+struct Rules {
+    schedule: Schedule,
+    lease: Duration,
+    batch: usize,
+    retention: Duration,
+    held_retention: Duration,
+}
+
+impl App {
+    /// The use cases, and the jobs that they hand to a worker.
+    pub fn new(config: &Config, parts: &Parts, db: Db) -> AppResult<(Self, mpsc::Receiver<Job>)> {
+        let delivery = &config.delivery;
+        let slots = Slots::new(delivery.concurrency, delivery.concurrency_per_endpoint);
+        // As many as there are slots, so that who holds a slot never waits to hand its job over.
+        let (jobs, taken) = mpsc::channel(slots.capacity());
+        let app = Self {
+            db,
+            slots,
+            clock: parts.clock.clone(),
+            random: parts.random.clone(),
+            ids: parts.ids(),
+            sealer: Sealer::new(&config.sealing, parts.random.clone())?,
+            bus_sealer: Sealer::new(&config.bus_sealing, parts.random.clone())?,
+            rules: Arc::new(Rules::new(delivery)),
+            jobs,
+            wake: Arc::default(),
+        };
+        Ok((app, taken))
+    }
+
+    /// Returns when something may have become due.
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Opens what came over the bus, for the consumers.
+    pub(crate) fn bus_sealer(&self) -> &Sealer {
+        &self.bus_sealer
+    }
+}
+
+impl Rules {
+    fn new(config: &DeliveryConfig) -> Self {
+        Self {
+            schedule: config.schedule(),
+            lease: config.lease(),
+            batch: config.batch,
+            retention: config.retention(),
+            held_retention: config.held_retention(),
+        }
+    }
+}

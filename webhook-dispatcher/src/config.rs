@@ -1,0 +1,211 @@
+//! What the dispatcher can be told.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ipnet::IpNet;
+use platform::{
+    admin::AdminConfig,
+    bus::NatsConfig,
+    config::{Config as Checked, Problems},
+    db::DatabaseConfig,
+    grpc::GrpcConfig,
+    lifecycle::LifecycleConfig,
+    random::Random,
+    sealing::{Sealer, SealingConfig},
+    service::{Base, ServiceConfig, StoreConfig},
+    telemetry::TelemetryConfig,
+};
+use serde::Deserialize;
+
+use crate::{
+    domain::{address::AddressPolicy, schedule::Schedule},
+    sender::ClientSettings,
+};
+
+const DAY: u64 = 24 * 3_600;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
+    /// Health and metrics.
+    pub admin: AdminConfig,
+    /// NATS.
+    pub bus: NatsConfig,
+    /// How the process ends.
+    #[serde(default)]
+    pub lifecycle: LifecycleConfig,
+    /// The store.
+    pub database: DatabaseConfig,
+    /// Where operators' calls arrive.
+    pub grpc: GrpcConfig,
+    /// Seals secrets and messages at rest.
+    pub sealing: SealingConfig,
+    /// Opens what the other services sealed for the bus.
+    pub bus_sealing: SealingConfig,
+    /// How deliveries are made.
+    #[serde(default)]
+    pub delivery: DeliveryConfig,
+}
+
+/// How deliveries are made.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeliveryConfig {
+    /// Seconds after the first, second, … failed attempt; after the last one the delivery is dead.
+    pub schedule_seconds: Vec<u64>,
+    /// The share by which a wait is made shorter or longer, below 1.
+    pub jitter: f64,
+    /// The longest `Retry-After` that is honoured.
+    pub longest_retry_after_seconds: u64,
+    /// From the look-up of the name to the last byte of the answer.
+    pub timeout_seconds: u64,
+    /// How much of an answer's body is read.
+    pub max_response_bytes: u64,
+    /// Attempts at once.
+    pub concurrency: usize,
+    /// Attempts at once to one endpoint.
+    pub concurrency_per_endpoint: usize,
+    /// How long a replica may take from claiming a delivery to writing its result; longer than an attempt.
+    pub lease_seconds: u64,
+    /// Networks that may be called although they are not public, also without TLS: `[127.0.0.0/8]`.
+    pub allow_cidrs: Vec<IpNet>,
+    /// Whether public addresses may be called without TLS.
+    pub allow_http: bool,
+    /// Deliveries claimed at once.
+    pub batch: usize,
+    /// How long settled deliveries and their attempts are kept.
+    pub retention_days: u64,
+    /// How long deliveries to a disabled endpoint are held before they are given up.
+    pub held_days: u64,
+}
+
+impl Default for DeliveryConfig {
+    fn default() -> Self {
+        Self {
+            schedule_seconds: vec![60, 300, 1_800, 7_200, 43_200],
+            jitter: 0.2,
+            longest_retry_after_seconds: DAY,
+            timeout_seconds: 30,
+            max_response_bytes: 64 * 1024,
+            concurrency: 256,
+            concurrency_per_endpoint: 16,
+            lease_seconds: 120,
+            allow_cidrs: Vec::new(),
+            allow_http: false,
+            batch: 128,
+            retention_days: 30,
+            held_days: 30,
+        }
+    }
+}
+
+impl DeliveryConfig {
+    /// When a failed delivery is tried again.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            waits: self.schedule_seconds.iter().copied().map(Duration::from_secs).collect(),
+            jitter: self.jitter,
+            longest_retry_after: Duration::from_secs(self.longest_retry_after_seconds),
+        }
+    }
+
+    /// How long an attempt may last.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
+    }
+
+    /// How long a claim lasts.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    /// How long settled deliveries are kept.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_days * DAY)
+    }
+
+    /// How long deliveries are held.
+    #[must_use]
+    pub fn held_retention(&self) -> Duration {
+        Duration::from_secs(self.held_days * DAY)
+    }
+
+    /// How requests are bounded.
+    #[must_use]
+    pub fn client(&self) -> ClientSettings {
+        ClientSettings {
+            policy: AddressPolicy { allow: self.allow_cidrs.clone(), allow_http: self.allow_http },
+            timeout: self.timeout(),
+            max_response_bytes: self.max_response_bytes,
+            idle_per_host: self.concurrency_per_endpoint,
+        }
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        if !(0.0..1.0).contains(&self.jitter) {
+            problems.add("delivery.jitter", "must be at least 0 and below 1, such as 0.2 for ±20 %");
+        }
+        if self.lease_seconds <= self.timeout_seconds {
+            problems.add("delivery.lease_seconds", "must be longer than delivery.timeout_seconds");
+        }
+        for (key, value) in self.counts() {
+            if value == 0 {
+                problems.add(&format!("delivery.{key}"), "must be at least 1");
+            }
+        }
+    }
+
+    fn counts(&self) -> [(&'static str, u64); 6] {
+        let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        [
+            ("timeout_seconds", self.timeout_seconds),
+            ("concurrency", count(self.concurrency)),
+            ("concurrency_per_endpoint", count(self.concurrency_per_endpoint)),
+            ("batch", count(self.batch)),
+            ("retention_days", self.retention_days),
+            ("held_days", self.held_days),
+        ]
+    }
+}
+
+impl Checked for Config {
+    const SECTIONS: &'static [&'static str] = &["telemetry", "bus", "database"];
+
+    fn check(&self, problems: &mut Problems) {
+        self.database.check(problems);
+        self.grpc.check(problems);
+        problems.check("sealing.keys", Sealer::new(&self.sealing, Random::system()));
+        problems.check("bus_sealing.keys", Sealer::new(&self.bus_sealing, Random::system()));
+        self.delivery.check(problems);
+    }
+}
+
+impl ServiceConfig for Config {
+    fn base(&self) -> Base<'_> {
+        Base { telemetry: &self.telemetry, admin: &self.admin, bus: &self.bus, lifecycle: &self.lifecycle }
+    }
+}
+
+impl StoreConfig for Config {
+    const SCHEMA: &'static str = "webhooks";
+
+    fn database(&self) -> &DatabaseConfig {
+        &self.database
+    }
+}
+
+impl Config {
+    /// Where operators' calls arrive.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.grpc.listen
+    }
+}

@@ -1,0 +1,10 @@
+//! Types and rules of delivering. Pure: no store, no network, no clock, no randomness.
+
+pub mod address;
+pub mod answer;
+pub mod delivery;
+pub mod endpoint;
+pub mod event;
+pub mod retry_after;
+pub mod schedule;
+pub mod target;

@@ -1,0 +1,138 @@
+//! What operators see and do.
+
+use platform::{AppError, AppResult, grpc::Caller};
+use proto::webhooks::{
+    Attempt, Delivery, DeliveryDetail, Endpoint, GetDeliveryRequest, ListDeliveriesRequest,
+    ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, ReplayDeliveryRequest,
+    SetEndpointDisabledRequest, webhooks_server::Webhooks,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    app::{App, Page},
+    domain::{delivery::State, event::EVENTS},
+    store::{attempt, delivery, endpoint},
+};
+
+/// The gRPC service; every call needs the operator.
+pub struct WebhooksEdge {
+    app: App,
+}
+
+impl WebhooksEdge {
+    /// Over these use cases.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+#[tonic::async_trait]
+impl Webhooks for WebhooksEdge {
+    async fn list_endpoints(
+        &self,
+        request: Request<ListEndpointsRequest>,
+    ) -> Result<Response<ListEndpointsResponse>, Status> {
+        let ask = of_operator(request)?;
+        let page = Page::new(ask.limit, ask.offset)?;
+        let (endpoints, count) = self.app.list_endpoints(ask.instance_id.as_deref(), page).await?;
+        let endpoints = endpoints.into_iter().map(endpoint_message).collect();
+        Ok(Response::new(ListEndpointsResponse { endpoints, count: narrow(count) }))
+    }
+
+    async fn set_endpoint_disabled(
+        &self,
+        request: Request<SetEndpointDisabledRequest>,
+    ) -> Result<Response<Endpoint>, Status> {
+        let ask = of_operator(request)?;
+        let endpoint = self.app.set_endpoint_disabled(&ask.endpoint_id, ask.disabled).await?;
+        Ok(Response::new(endpoint_message(endpoint)))
+    }
+
+    async fn list_deliveries(
+        &self,
+        request: Request<ListDeliveriesRequest>,
+    ) -> Result<Response<ListDeliveriesResponse>, Status> {
+        let ask = of_operator(request)?;
+        let page = Page::new(ask.limit, ask.offset)?;
+        let (deliveries, count) = self.app.list_deliveries(&filter(ask)?, page).await?;
+        let deliveries = deliveries.into_iter().map(delivery_message).collect();
+        Ok(Response::new(ListDeliveriesResponse { deliveries, count: narrow(count) }))
+    }
+
+    async fn get_delivery(
+        &self,
+        request: Request<GetDeliveryRequest>,
+    ) -> Result<Response<DeliveryDetail>, Status> {
+        let detail = self.app.get_delivery(&of_operator(request)?.delivery_id).await?;
+        let attempts = detail.attempts.into_iter().map(attempt_message).collect();
+        Ok(Response::new(DeliveryDetail { delivery: Some(delivery_message(detail.delivery)), attempts }))
+    }
+
+    async fn replay_delivery(
+        &self,
+        request: Request<ReplayDeliveryRequest>,
+    ) -> Result<Response<Delivery>, Status> {
+        let delivery = self.app.replay(&of_operator(request)?.delivery_id).await?;
+        Ok(Response::new(delivery_message(delivery)))
+    }
+}
+
+fn of_operator<T>(request: Request<T>) -> AppResult<T> {
+    Caller::principal(&request)?.require_operator()?;
+    Ok(request.into_inner())
+}
+
+fn filter(ask: ListDeliveriesRequest) -> AppResult<delivery::Filter> {
+    let state = ask.state.as_deref().map(str::parse::<State>).transpose();
+    let state = state.map_err(|error| AppError::invalid(error.to_string()))?;
+    if ask.event.as_deref().is_some_and(|event| !EVENTS.contains(&event)) {
+        return Err(AppError::invalid(format!("event must be one of {}", EVENTS.join(", "))));
+    }
+    Ok(delivery::Filter { instance_id: ask.instance_id, state, event: ask.event })
+}
+
+fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
+    Endpoint {
+        disabled: endpoint.is_disabled(),
+        disabled_reason: endpoint.standing().told_reason(),
+        endpoint_id: endpoint.id,
+        instance_id: endpoint.instance_id,
+        base_url: endpoint.base_url,
+        events: EVENTS.map(str::to_owned).to_vec(),
+        created_at_ms: endpoint.created_at_ms,
+    }
+}
+
+fn delivery_message(delivery: delivery::Model) -> Delivery {
+    let next_attempt_at_ms = delivery.is(State::Pending).then_some(delivery.next_attempt_at_ms);
+    Delivery {
+        delivery_id: delivery.id,
+        message_id: delivery.message_id,
+        endpoint_id: delivery.endpoint_id,
+        instance_id: delivery.instance_id,
+        event: delivery.event,
+        state: delivery.state,
+        attempts: narrow(delivery.attempts),
+        next_attempt_at_ms,
+        created_at_ms: delivery.created_at_ms,
+        settled_at_ms: delivery.settled_at_ms,
+        dead_reason: delivery.dead_reason,
+    }
+}
+
+fn attempt_message(attempt: attempt::Model) -> Attempt {
+    Attempt {
+        number: narrow(attempt.number),
+        started_at_ms: attempt.started_at_ms,
+        duration_ms: narrow(attempt.duration_ms),
+        status: attempt.status.map(narrow),
+        outcome: attempt.outcome,
+        response_size: attempt.response_size.map(i64::unsigned_abs),
+    }
+}
+
+/// A count that no store reaches becomes the largest that is told.
+fn narrow(count: impl TryInto<u32>) -> u32 {
+    count.try_into().unwrap_or(u32::MAX)
+}

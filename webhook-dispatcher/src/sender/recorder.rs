@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use super::Finished;
+use crate::app::App;
+
+/// One commit writes at most so many results.
+const BATCH: usize = 128;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Writes what came of the attempts, many with one commit.
+pub struct Recorder {
+    /// Writes.
+    pub app: App,
+    /// What came of them.
+    pub results: mpsc::Receiver<Finished>,
+    /// Results that could not be written for so long are of no use: the leases have run out.
+    pub lease: Duration,
+}
+
+impl Recorder {
+    /// Writes until the last worker has ended.
+    pub async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.results.recv_many(&mut batch, BATCH).await > 0 {
+            self.write(&mut batch).await;
+            batch.clear();
+        }
+    }
+
+    /// A store that is away is waited for: the attempts were made, and forgetting them would repeat them.
+    async fn write(&self, batch: &mut [Finished]) {
+        let give_up = Instant::now() + self.lease;
+        // A row's locks are always taken in this order, so that two replicas can't wait for each other.
+        batch.sort_by(|a, b| a.job.lease.delivery_id.cmp(&b.job.lease.delivery_id));
+        while let Err(error) = self.app.record(batch).await {
+            if Instant::now() > give_up {
+                tracing::error!(?error, lost = batch.len(), "results of attempts were lost; they are made again");
+                return;
+            }
+            tracing::warn!(?error, "results of attempts could not be written; trying again");
+            sleep(PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,145 @@
+use std::{sync::Arc, time::Duration};
+
+use platform::{
+    Clock, Shutdown,
+    clock::millis,
+    telemetry::SPANS,
+};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::Instant,
+};
+use tracing::{Instrument as _, Span, field::Empty};
+
+use super::{Attempted, Client, Finished, Job, Signed, Slots};
+use crate::domain::answer::{Answer, Outcome};
+
+/// Makes the attempts.
+pub struct Worker {
+    /// Where they come from.
+    pub jobs: mpsc::Receiver<Job>,
+    /// Where their results go.
+    pub results: mpsc::Sender<Finished>,
+    /// Closed when the worker ends, so that nothing new is begun.
+    pub slots: Slots,
+    /// Makes the requests.
+    pub client: Client,
+    /// What a lease must still hold for an attempt to begin.
+    pub longest_attempt: Duration,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What each attempt needs of the worker.
+struct Bench {
+    client: Client,
+    longest_attempt: Duration,
+    clock: Clock,
+    shutdown: Shutdown,
+}
+
+impl Worker {
+    /// Works until `shutdown`; then finishes what is in flight and gives back what was not begun.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        let bench = Arc::new(Bench {
+            client: self.client,
+            longest_attempt: self.longest_attempt,
+            clock: self.clock,
+            shutdown: shutdown.clone(),
+        });
+        let mut running = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(job) = self.jobs.recv() => {
+                    running.spawn(Arc::clone(&bench).work(job, self.results.clone()));
+                }
+                Some(_) = running.join_next() => {}
+                () = shutdown.cancelled() => break,
+            }
+        }
+        self.slots.close();
+        self.jobs.close();
+        while let Some(job) = self.jobs.recv().await {
+            running.spawn(Arc::clone(&bench).work(job, self.results.clone()));
+        }
+        while running.join_next().await.is_some() {}
+    }
+}
+
+impl Bench {
+    async fn work(self: Arc<Self>, job: Job, results: mpsc::Sender<Finished>) {
+        let attempt = self.in_turn(&job).await;
+        // The recorder ends after the last worker, so it is there; without it the lease runs out.
+        let _ = results.send(Finished { job, attempt }).await;
+    }
+
+    /// The attempt, unless the process ends or the lease would end before it.
+    async fn in_turn(&self, job: &Job) -> Option<Attempted> {
+        let turn = tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => return None,
+            turn = job.slot.turn() => turn?,
+        };
+        if job.lease_ends < Instant::now() + self.longest_attempt {
+            return None;
+        }
+        let attempted = self.attempt(job).await;
+        drop(turn);
+        Some(attempted)
+    }
+
+    async fn attempt(&self, job: &Job) -> Attempted {
+        let span = span(job);
+        let (started_at_ms, started) = (self.clock.now_ms(), Instant::now());
+        let answer = self.answer(job, started_at_ms).instrument(span.clone()).await;
+        note(&span, &answer);
+        metrics::counter!("webhook_attempts_total", "outcome" => answer.outcome.as_str()).increment(1);
+        metrics::histogram!("webhook_attempt_duration_seconds").record(started.elapsed().as_secs_f64());
+        Attempted { started_at_ms, duration_ms: millis(started.elapsed()), answer, span }
+    }
+
+    async fn answer(&self, job: &Job, now_ms: i64) -> Answer {
+        match Signed::new(job, now_ms) {
+            Ok(request) => self.client.send(request).await,
+            Err(error) => {
+                let (delivery, endpoint) = (&job.lease.delivery_id, &job.recipient.endpoint_id);
+                tracing::error!(delivery, endpoint, %error, "a delivery cannot be signed");
+                Answer::none(Outcome::Unsigned)
+            }
+        }
+    }
+}
+
+/// The first attempt belongs to the trace of the message; a later one, hours after it, begins its own and links back.
+fn span(job: &Job) -> Span {
+    let span = tracing::trace_span!(
+        target: SPANS,
+        parent: None,
+        "deliver",
+        otel.name = format!("deliver {}", job.event),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = "POST",
+        http.response.status_code = Empty,
+        mercato.delivery_id = job.lease.delivery_id,
+        mercato.endpoint_id = job.recipient.endpoint_id,
+        mercato.attempt = job.lease.token,
+        mercato.outcome = Empty,
+    );
+    match job.lease.token {
+        1 => job.trace.set_parent(&span),
+        _ => job.trace.link(&span),
+    }
+    span
+}
+
+fn note(span: &Span, answer: &Answer) {
+    span.record("mercato.outcome", answer.outcome.as_str());
+    if let Some(status) = answer.status {
+        span.record("http.response.status_code", status);
+    }
+    if answer.outcome != Outcome::Success {
+        span.record("otel.status_code", "ERROR");
+    }
+}

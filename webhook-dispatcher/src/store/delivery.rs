@@ -1,0 +1,191 @@
+//! Deliveries: one message to one endpoint. Everything about leases is in [`super::lease`].
+
+use sea_orm::{
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order, PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select,
+    entity::prelude::*, sea_query::Query,
+};
+
+use crate::domain::delivery::State;
+
+/// A delivery. `attempts` numbers the attempts and is the lease's fencing token; `failures` counts those that failed
+/// since the schedule began.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "deliveries")]
+#[allow(missing_docs, reason = "the columns are told in the migration")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub message_id: String,
+    pub endpoint_id: String,
+    pub instance_id: String,
+    pub event: String,
+    pub state: String,
+    pub attempts: i64,
+    pub failures: i64,
+    pub next_attempt_at_ms: i64,
+    pub lease_until_ms: i64,
+    pub dead_reason: Option<String>,
+    pub created_at_ms: i64,
+    pub settled_at_ms: Option<i64>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Whether it stands in this state.
+    #[must_use]
+    pub fn is(&self, state: State) -> bool {
+        self.state == state.as_str()
+    }
+}
+
+/// Which deliveries are asked for.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Only those to this instance.
+    pub instance_id: Option<String>,
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those of this event.
+    pub event: Option<String>,
+}
+
+impl Filter {
+    fn apply(&self, mut query: Select<Entity>) -> Select<Entity> {
+        if let Some(instance_id) = &self.instance_id {
+            query = query.filter(Column::InstanceId.eq(instance_id));
+        }
+        if let Some(state) = self.state {
+            query = query.filter(Column::State.eq(state.as_str()));
+        }
+        if let Some(event) = &self.event {
+            query = query.filter(Column::Event.eq(event));
+        }
+        query
+    }
+}
+
+/// Adds one.
+pub async fn create(tx: &impl ConnectionTrait, delivery: Model) -> Result<(), DbErr> {
+    Entity::insert(delivery.into_active_model()).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// A page, newest first, and how many there are.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    filter: &Filter,
+    limit: u64,
+    offset: u64,
+) -> Result<(Vec<Model>, u64), DbErr> {
+    let query = filter.apply(Entity::find());
+    let count = query.clone().count(db).await?;
+    let page = query
+        .order_by(Column::CreatedAtMs, Order::Desc)
+        .order_by(Column::Id, Order::Desc)
+        .limit(limit)
+        .offset(offset);
+    Ok((page.all(db).await?, count))
+}
+
+/// One by its id.
+pub async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
+}
+
+/// One by its id, kept as it is until the transaction ends.
+pub async fn find_to_change(tx: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await
+}
+
+/// Writes all of it back.
+pub async fn update(tx: &impl ConnectionTrait, delivery: &Model) -> Result<(), DbErr> {
+    let row = delivery.clone().into_active_model().reset_all();
+    Entity::update(row).validate()?.exec(tx).await?;
+    Ok(())
+}
+
+/// Holds what is pending for an endpoint. An attempt in flight goes on and may still deliver.
+pub async fn hold(tx: &impl ConnectionTrait, endpoint_id: &str) -> Result<u64, DbErr> {
+    move_all(tx, endpoint_id, State::Pending, State::Held, None).await
+}
+
+/// Lets go what was held for an endpoint, due at once.
+pub async fn release(tx: &impl ConnectionTrait, endpoint_id: &str, now_ms: i64) -> Result<u64, DbErr> {
+    move_all(tx, endpoint_id, State::Held, State::Pending, Some(now_ms)).await
+}
+
+async fn move_all(
+    tx: &impl ConnectionTrait,
+    endpoint_id: &str,
+    from: State,
+    to: State,
+    due_at_ms: Option<i64>,
+) -> Result<u64, DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::State, Expr::value(to.as_str()))
+        .filter(Column::EndpointId.eq(endpoint_id))
+        .filter(Column::State.eq(from.as_str()));
+    if let Some(due_at_ms) = due_at_ms {
+        update = update.col_expr(Column::NextAttemptAtMs, Expr::value(due_at_ms));
+    }
+    Ok(update.exec(tx).await?.rows_affected)
+}
+
+/// No pending delivery of the endpoint is due before then.
+pub async fn postpone(tx: &impl ConnectionTrait, endpoint_id: &str, until_ms: i64) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::NextAttemptAtMs, Expr::value(until_ms))
+        .filter(Column::EndpointId.eq(endpoint_id))
+        .filter(Column::State.eq(State::Pending.as_str()))
+        .filter(Column::NextAttemptAtMs.lt(until_ms))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// Those held since before then, at most `limit`.
+pub async fn list_held_before(
+    tx: &impl ConnectionTrait,
+    before_ms: i64,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let held = Entity::find().filter(Column::State.eq(State::Held.as_str()));
+    held.filter(Column::CreatedAtMs.lt(before_ms)).order_by_asc(Column::Id).limit(limit).lock_exclusive().all(tx).await
+}
+
+/// Forgets those that were settled before then, and their attempts.
+pub async fn prune(tx: &impl ConnectionTrait, before_ms: i64) -> Result<u64, DbErr> {
+    let old = Column::SettledAtMs.lt(before_ms);
+    let ids = Query::select().column(Column::Id).from(Entity).and_where(old.clone()).to_owned();
+    super::attempt::Entity::delete_many()
+        .filter(super::attempt::Column::DeliveryId.in_subquery(ids))
+        .exec(tx)
+        .await?;
+    Ok(Entity::delete_many().filter(old).exec(tx).await?.rows_affected)
+}
+
+/// When the oldest delivery that is due became so.
+pub async fn oldest_due_ms(db: &impl ConnectionTrait, now_ms: i64) -> Result<Option<i64>, DbErr> {
+    edge_of_due(db, Condition::all().add(Column::NextAttemptAtMs.lte(now_ms))).await
+}
+
+/// When the next delivery that is not due yet and that nobody holds will be.
+pub async fn next_due_ms(db: &impl ConnectionTrait, now_ms: i64) -> Result<Option<i64>, DbErr> {
+    let free = Condition::all().add(Column::NextAttemptAtMs.gt(now_ms)).add(Column::LeaseUntilMs.eq(0));
+    edge_of_due(db, free).await
+}
+
+async fn edge_of_due(db: &impl ConnectionTrait, which: Condition) -> Result<Option<i64>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::NextAttemptAtMs)
+        .filter(Column::State.eq(State::Pending.as_str()))
+        .filter(which)
+        .order_by_asc(Column::NextAttemptAtMs)
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await
+}

@@ -1,0 +1,127 @@
+//! Endpoints: one per instance.
+
+use platform::db::now_ms_sql;
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, Order, PaginatorTrait as _, QueryOrder as _,
+    QuerySelect as _, entity::prelude::*,
+};
+
+use crate::domain::endpoint::Standing;
+
+/// An endpoint. It is disabled by its instance (`tenant_disabled`) or by us (`disabled_reason`).
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "endpoints")]
+#[allow(missing_docs, reason = "the columns are told in the migration")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub instance_id: String,
+    pub base_url: String,
+    pub sealed_secrets: Vec<u8>,
+    pub revision: i64,
+    pub tenant_disabled: bool,
+    pub disabled_reason: Option<String>,
+    pub throttled_until_ms: i64,
+    pub created_at_ms: i64,
+    pub updated_at_ms: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Whether it takes deliveries, and who said that it does not.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing { by_instance: self.tenant_disabled, reason: self.disabled_reason.clone() }
+    }
+
+    /// Whether deliveries to it are held.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.standing().is_disabled()
+    }
+}
+
+/// The store's clock beside a row.
+#[derive(FromQueryResult)]
+struct StoreNow {
+    store_now_ms: i64,
+}
+
+/// The instance's endpoint, kept as it is until the transaction ends.
+pub async fn find_by_instance(tx: &impl ConnectionTrait, instance_id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::InstanceId.eq(instance_id)).lock_exclusive().one(tx).await
+}
+
+/// The same for reading it: others may read it too, and nobody may disable it until the transaction ends.
+/// With it, the store's own time.
+pub async fn find_to_tell(
+    tx: &impl ConnectionTrait,
+    instance_id: &str,
+) -> Result<Option<(Model, i64)>, DbErr> {
+    let found = Entity::find().filter(Column::InstanceId.eq(instance_id)).lock_shared().one(tx).await?;
+    let Some(endpoint) = found else { return Ok(None) };
+    let now = format!("SELECT {} AS store_now_ms", now_ms_sql(tx.get_database_backend()));
+    let now = sea_orm::Statement::from_string(tx.get_database_backend(), now);
+    let now = StoreNow::find_by_statement(now).one(tx).await?;
+    let now = now.ok_or_else(|| DbErr::RecordNotFound("the store did not tell its time".to_owned()))?;
+    Ok(Some((endpoint, now.store_now_ms)))
+}
+
+/// An endpoint by its id, kept as it is until the transaction ends.
+pub async fn find(tx: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await
+}
+
+/// Those of these ids, kept from being disabled until the transaction ends.
+pub async fn list_shared(tx: &impl ConnectionTrait, ids: &[String]) -> Result<Vec<Model>, DbErr> {
+    let ids = ids.iter().map(String::as_str);
+    Entity::find().filter(Column::Id.is_in(ids)).order_by_asc(Column::Id).lock_shared().all(tx).await
+}
+
+/// Those of these ids.
+pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids)).all(db).await
+}
+
+/// A page, newest first, and how many there are.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    instance_id: Option<&str>,
+    limit: u64,
+    offset: u64,
+) -> Result<(Vec<Model>, u64), DbErr> {
+    let mut query = Entity::find();
+    if let Some(instance_id) = instance_id {
+        query = query.filter(Column::InstanceId.eq(instance_id));
+    }
+    let count = query.clone().count(db).await?;
+    let page = query
+        .order_by(Column::CreatedAtMs, Order::Desc)
+        .order_by(Column::Id, Order::Desc)
+        .limit(limit)
+        .offset(offset);
+    Ok((page.all(db).await?, count))
+}
+
+/// Adds one.
+pub async fn create(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), DbErr> {
+    Entity::insert(endpoint.into_active_model()).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// Writes all of it back.
+pub async fn update(tx: &impl ConnectionTrait, endpoint: &Model) -> Result<(), DbErr> {
+    let row = endpoint.clone().into_active_model().reset_all();
+    Entity::update(row).validate()?.exec(tx).await?;
+    Ok(())
+}
+
+/// Leaves it alone until then.
+pub async fn throttle(tx: &impl ConnectionTrait, id: &str, until_ms: i64) -> Result<(), DbErr> {
+    let busy = ActiveModel { throttled_until_ms: Set(until_ms), ..Default::default() };
+    let one = Entity::update_many().set(busy).filter(Column::Id.eq(id));
+    one.filter(Column::ThrottledUntilMs.lt(until_ms)).exec(tx).await?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Leases: who may attempt a delivery, and who may write what came of it.
+//!
+//! A lease is measured by the store's clock. Its token is the number of the attempt that it is for, which grows with
+//! each claim: a result is written only where the token is still the row's and the lease has not been given up.
+
+use platform::db::{now_ms_sql, skip_locked_sql};
+use sea_orm::{
+    Condition, ConnectionTrait, DbErr, FromQueryResult, Statement, UpdateMany, Value,
+    entity::prelude::*,
+};
+
+use super::delivery::{Column, Entity, Model};
+use crate::domain::delivery::State;
+
+/// The right to attempt one delivery once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Of this delivery.
+    pub delivery_id: String,
+    /// The number of the attempt.
+    pub token: i64,
+}
+
+/// What to claim.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    /// Due by this time of the service's clock.
+    pub now_ms: i64,
+    /// How long the lease lasts.
+    pub lease_ms: i64,
+    /// At most so many.
+    pub limit: usize,
+    /// Endpoints that have all they can take.
+    pub busy: &'a [String],
+}
+
+/// Claims due deliveries, the longest due first. What another replica is claiming right now is passed over.
+pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<Model>, DbErr> {
+    let backend = tx.get_database_backend();
+    let (now, skip_locked) = (now_ms_sql(backend), skip_locked_sql(backend));
+    let marks: Vec<String> = (5..5 + claim.busy.len()).map(|number| format!("${number}")).collect();
+    let idle = if marks.is_empty() {
+        String::new()
+    } else {
+        format!("AND endpoint_id NOT IN ({})", marks.join(", "))
+    };
+    let sql = format!(
+        "UPDATE deliveries SET lease_until_ms = {now} + $1, attempts = attempts + 1 WHERE id IN (\
+         SELECT id FROM deliveries WHERE state = $2 AND next_attempt_at_ms <= $3 AND lease_until_ms < {now} {idle} \
+         ORDER BY next_attempt_at_ms, id LIMIT $4 {skip_locked}) RETURNING *"
+    );
+    let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+    let mut values: Vec<Value> =
+        vec![claim.lease_ms.into(), State::Pending.as_str().into(), claim.now_ms.into(), limit.into()];
+    values.extend(claim.busy.iter().map(Value::from));
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    rows.iter().map(|row| Model::from_query_result(row, "")).collect()
+}
+
+fn held(lease: &Lease) -> Condition {
+    Condition::all()
+        .add(Column::Id.eq(&lease.delivery_id))
+        .add(Column::Attempts.eq(lease.token))
+        .add(Column::LeaseUntilMs.gt(0))
+}
+
+// By its path: in scope, its methods and those of `ColumnTrait` would be ambiguous.
+fn one_more(column: Column) -> Expr {
+    sea_orm::ExprTrait::add(Expr::col(column), 1_i64)
+}
+
+fn one_less(column: Column) -> Expr {
+    sea_orm::ExprTrait::sub(Expr::col(column), 1_i64)
+}
+
+fn give_up(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
+    update.col_expr(Column::LeaseUntilMs, Expr::value(0_i64))
+}
+
+/// Marks as delivered those whose lease is still held; the others' results are too late.
+pub async fn deliver(tx: &impl ConnectionTrait, leases: &[Lease], now_ms: i64) -> Result<Vec<Model>, DbErr> {
+    if leases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let any = leases.iter().fold(Condition::any(), |any, lease| any.add(held(lease)));
+    give_up(Entity::update_many())
+        .col_expr(Column::State, Expr::value(State::Delivered.as_str()))
+        .col_expr(Column::SettledAtMs, Expr::value(now_ms))
+        .filter(any)
+        .exec_with_returning(tx)
+        .await
+}
+
+/// The attempt failed: again at that time, or held if the endpoint was disabled meanwhile. False: too late.
+pub async fn retry(
+    tx: &impl ConnectionTrait,
+    lease: &Lease,
+    state: State,
+    at_ms: i64,
+) -> Result<bool, DbErr> {
+    let update = give_up(Entity::update_many())
+        .col_expr(Column::State, Expr::value(state.as_str()))
+        .col_expr(Column::Failures, one_more(Column::Failures))
+        .col_expr(Column::NextAttemptAtMs, Expr::value(at_ms));
+    Ok(update.filter(held(lease)).exec(tx).await?.rows_affected > 0)
+}
+
+/// No more attempts. False: too late.
+pub async fn die(
+    tx: &impl ConnectionTrait,
+    lease: &Lease,
+    reason: &str,
+    now_ms: i64,
+) -> Result<bool, DbErr> {
+    let update = give_up(Entity::update_many())
+        .col_expr(Column::State, Expr::value(State::Dead.as_str()))
+        .col_expr(Column::Failures, one_more(Column::Failures))
+        .col_expr(Column::DeadReason, Expr::value(reason))
+        .col_expr(Column::SettledAtMs, Expr::value(now_ms));
+    Ok(update.filter(held(lease)).exec(tx).await?.rows_affected > 0)
+}
+
+/// Gives back what was not attempted: the number is free again, and anyone may claim it.
+pub async fn give_back(tx: &impl ConnectionTrait, lease: &Lease) -> Result<bool, DbErr> {
+    let update = give_up(Entity::update_many())
+        .col_expr(Column::Attempts, one_less(Column::Attempts))
+        .filter(held(lease));
+    Ok(update.exec(tx).await?.rows_affected > 0)
+}
