@@ -48,5 +48,7 @@ pub mod events {
     }
 }
 
+pub use prost;
+
 /// The encoded file descriptor set, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mercato.bin"));

@@ -66,7 +66,9 @@ pub fn load_from<C: Config>(vars: BTreeMap<String, String>) -> Result<C, ConfigE
         figment = figment.merge(Toml::file_exact(path));
     }
     figment = figment.merge(Serialized::globals(environment::<C>(vars)?));
-    let config: C = figment.extract().map_err(|errors| ConfigError(errors.into_iter().map(explain).collect()))?;
+    let config: C = figment
+        .extract()
+        .map_err(|errors| ConfigError(errors.into_iter().map(|error| explain(&error)).collect()))?;
     let mut problems = Problems::default();
     config.check(&mut problems);
     if problems.0.is_empty() { Ok(config) } else { Err(ConfigError(problems.0)) }
@@ -98,7 +100,9 @@ fn key_of<C: Config>(name: &str) -> Option<String> {
 fn read_secret_file(name: &str, path: &str) -> Result<String, ConfigError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text.trim_end().to_owned()),
-        Err(error) => Err(ConfigError(vec![format!("{name}_FILE: the file it names cannot be read: {error}")])),
+        Err(error) => {
+            Err(ConfigError(vec![format!("{name}_FILE: the file it names cannot be read: {error}")]))
+        }
     }
 }
 
@@ -122,7 +126,7 @@ fn insert(tree: &mut Dict, key: &str, value: Value) {
 }
 
 /// Says what is wrong and where, without the value: it may be a secret.
-fn explain(error: figment::Error) -> String {
+fn explain(error: &figment::Error) -> String {
     use figment::error::Kind;
     let key = error.path.join(".");
     let what = match &error.kind {
@@ -176,18 +180,21 @@ mod tests {
 
     #[test]
     fn standard_and_own_names_are_read_and_those_of_other_sections_left() {
-        let vars = vars(&[("DATABASE_URL", "postgres://x"), ("MERCATO__LIMIT", "3"), ("NATS_URL", "nats://y")]);
+        let vars =
+            vars(&[("DATABASE_URL", "postgres://x"), ("MERCATO__LIMIT", "3"), ("NATS_URL", "nats://y")]);
         let config: Example = load_from(vars).unwrap();
         assert_eq!((config.database.url.expose(), config.limit), ("postgres://x", 3));
     }
 
     #[test]
     fn an_unknown_key_a_missing_one_and_a_bad_value_are_each_named() {
-        let error = load_from::<Example>(vars(&[("DATABASE_URL", "u"), ("MERCATO__LIMTI", "3")])).unwrap_err();
+        let error =
+            load_from::<Example>(vars(&[("DATABASE_URL", "u"), ("MERCATO__LIMTI", "3")])).unwrap_err();
         assert!(error.to_string().contains("limti"), "{error}");
         let error = load_from::<Example>(vars(&[("MERCATO__LIMIT", "3")])).unwrap_err();
         assert!(error.to_string().contains("database"), "{error}");
-        let error = load_from::<Example>(vars(&[("DATABASE_URL", "u"), ("MERCATO__LIMIT", "11")])).unwrap_err();
+        let error =
+            load_from::<Example>(vars(&[("DATABASE_URL", "u"), ("MERCATO__LIMIT", "11")])).unwrap_err();
         assert!(error.to_string().contains("limit: at most 10"), "{error}");
     }
 
@@ -198,7 +205,8 @@ mod tests {
         let path = file.path().to_str().unwrap();
         let config: Example = load_from(vars(&[("DATABASE_URL_FILE", path)])).unwrap();
         assert_eq!(config.database.url.expose(), "postgres://u:hunter2@x");
-        let error = load_from::<Example>(vars(&[("DATABASE_URL", "u"), ("MERCATO__LIMIT", "hunter2")])).unwrap_err();
+        let error =
+            load_from::<Example>(vars(&[("DATABASE_URL", "u"), ("MERCATO__LIMIT", "hunter2")])).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 

@@ -38,7 +38,12 @@ pub enum Code {
 const CODES: [(Code, &str, StatusCode, tonic::Code); 10] = [
     (Code::InvalidData, "invalid_data", StatusCode::BAD_REQUEST, tonic::Code::InvalidArgument),
     (Code::Unauthorized, "unauthorized", StatusCode::UNAUTHORIZED, tonic::Code::Unauthenticated),
-    (Code::PaymentRequired, "payment_required", StatusCode::PAYMENT_REQUIRED, tonic::Code::FailedPrecondition),
+    (
+        Code::PaymentRequired,
+        "payment_required",
+        StatusCode::PAYMENT_REQUIRED,
+        tonic::Code::FailedPrecondition,
+    ),
     (Code::NotAllowed, "not_allowed", StatusCode::FORBIDDEN, tonic::Code::PermissionDenied),
     (Code::NotFound, "not_found", StatusCode::NOT_FOUND, tonic::Code::NotFound),
     (Code::Conflict, "conflict", StatusCode::CONFLICT, tonic::Code::AlreadyExists),

@@ -72,7 +72,10 @@ async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Resp
 }
 
 fn route(request: &Request) -> String {
-    request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned())
+    request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned())
 }
 
 fn record(span: &tracing::Span, response: &Response) {
@@ -84,11 +87,8 @@ fn record(span: &tracing::Span, response: &Response) {
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one request")]
 fn count(method: &str, route: &str, status: StatusCode, took_ms: i64) {
-    let labels = [
-        ("method", method.to_owned()),
-        ("route", route.to_owned()),
-        ("status", status.as_u16().to_string()),
-    ];
+    let labels =
+        [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
     metrics::counter!("http_requests_total", &labels).increment(1);
     metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(took_ms as f64 / 1000.0);
 }
@@ -112,9 +112,13 @@ async fn in_error_form(request: Request, next: Next) -> Response {
 fn layer_error(status: StatusCode) -> AppError {
     let message = match status {
         StatusCode::NOT_FOUND => "there is nothing at this path; GET /openapi.json lists what there is",
-        StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method; the Allow header lists those it takes",
+        StatusCode::METHOD_NOT_ALLOWED => {
+            "this path does not take this method; the Allow header lists those it takes"
+        }
         StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than is taken here",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "the body must be JSON with the header Content-Type: application/json",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            "the body must be JSON with the header Content-Type: application/json"
+        }
         StatusCode::SERVICE_UNAVAILABLE => "the answer took too long; try again shortly",
         _ if status.is_client_error() => "the request cannot be read; GET /openapi.json tells its form",
         _ => "something went wrong on our side; it has been noted",

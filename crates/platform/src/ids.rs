@@ -30,7 +30,9 @@ impl Ids {
 /// Whether `id` has the form `prefix_` + ULID.
 #[must_use]
 pub fn is_id(id: &str, prefix: &str) -> bool {
-    id.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).is_some_and(|ulid| Ulid::from_string(ulid).is_ok())
+    id.strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('_'))
+        .is_some_and(|ulid| Ulid::from_string(ulid).is_ok())
 }
 
 #[cfg(test)]

@@ -98,7 +98,8 @@ impl Tasks {
             ended = self.set.join_next() => ended.map(too_early),
         };
         self.shutdown.cancel();
-        let drained = tokio::time::timeout(bound, async { while self.set.join_next().await.is_some() {} }).await;
+        let drained =
+            tokio::time::timeout(bound, async { while self.set.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!(unfinished = self.set.len(), "not everything finished in the drain time");
         }

@@ -84,7 +84,8 @@ impl RateLimiter {
     /// Limits of this process alone.
     #[must_use]
     pub fn in_memory(clock: Clock) -> Self {
-        let counts = Cache::builder().max_capacity(NAMES_AT_MOST).time_to_idle(Duration::from_secs(7200)).build();
+        let counts =
+            Cache::builder().max_capacity(NAMES_AT_MOST).time_to_idle(Duration::from_hours(2)).build();
         Self { counts, clock, touched: None }
     }
 

@@ -14,6 +14,7 @@ use sea_orm_migration::{
     sea_query::{Index, Table},
 };
 
+use self::row::{ActiveModel, Column, Entity, Model};
 use crate::{
     Clock, Ids, Shutdown,
     bus::{Bus, Message},
@@ -30,22 +31,28 @@ const LEASE_MS: i64 = 30_000;
 const SLOW_POLL: Duration = Duration::from_secs(5);
 const HOUSEKEEPING_MS: i64 = 60 * 60 * 1000;
 
-#[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "outbox")]
-pub struct Model {
-    #[sea_orm(primary_key, auto_increment = false)]
-    pub id: String,
-    pub subject: String,
-    pub payload: Vec<u8>,
-    pub traceparent: Option<String>,
-    pub tracestate: Option<String>,
-    pub created_at_ms: i64,
-    pub claimed_until_ms: i64,
-    pub published_at_ms: Option<i64>,
-}
+mod row {
+    #![allow(missing_docs, unreachable_pub, reason = "sea-orm generates public items from the row")]
 
-impl ActiveModelBehavior for ActiveModel {}
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        pub subject: String,
+        pub payload: Vec<u8>,
+        pub traceparent: Option<String>,
+        pub tracestate: Option<String>,
+        pub created_at_ms: i64,
+        pub claimed_until_ms: i64,
+        pub published_at_ms: Option<i64>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 /// Announces an event in the given transaction. It is published once the transaction has committed.
 pub async fn announce(
@@ -206,7 +213,12 @@ impl MigrationTrait for CreateOutbox {
             .col(big_integer_null(Column::PublishedAtMs))
             .to_owned();
         manager.create_table(table).await?;
-        let due = Index::create().name("outbox_due").table(Entity).col(Column::PublishedAtMs).col(Column::Id).to_owned();
+        let due = Index::create()
+            .name("outbox_due")
+            .table(Entity)
+            .col(Column::PublishedAtMs)
+            .col(Column::Id)
+            .to_owned();
         manager.create_index(due).await
     }
 }

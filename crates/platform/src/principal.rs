@@ -50,9 +50,9 @@ impl Principal {
     /// Refuses a shop that names another; anybody else may name any.
     pub fn require_may_name(&self, instance_id: &str) -> AppResult<()> {
         match self.instance_id() {
-            Some(own) if own != instance_id => {
-                Err(AppError::not_allowed("this key belongs to another instance; name the key's own instance_id"))
-            }
+            Some(own) if own != instance_id => Err(AppError::not_allowed(
+                "this key belongs to another instance; name the key's own instance_id",
+            )),
             _ => Ok(()),
         }
     }

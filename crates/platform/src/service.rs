@@ -11,7 +11,10 @@ use tokio::net::TcpListener;
 use crate::{
     Parts, Shutdown,
     admin::{self, AdminConfig},
-    bus::{Bus, jetstream::{JetStreamBus, NatsConfig}},
+    bus::{
+        Bus,
+        jetstream::{JetStreamBus, NatsConfig},
+    },
     config::{self, Config},
     db::{self, DatabaseConfig, Db},
     lifecycle::{self, LifecycleConfig},
@@ -119,7 +122,9 @@ pub async fn open_store<C: StoreConfig, M: MigratorTrait>(config: &C, parts: &Pa
 }
 
 /// `migrate` and `republish`.
-pub async fn run_store_command<C: StoreConfig, M: MigratorTrait>(command: StoreCommand) -> anyhow::Result<()> {
+pub async fn run_store_command<C: StoreConfig, M: MigratorTrait>(
+    command: StoreCommand,
+) -> anyhow::Result<()> {
     let config: C = config::load()?;
     let db = Db::connect(config.database(), C::SCHEMA).await?;
     match command {
@@ -152,7 +157,8 @@ pub async fn healthcheck<C: ServiceConfig>() -> anyhow::Result<()> {
         stream.read_to_string(&mut answer).await?;
         anyhow::Ok(answer)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(3), ask).await.context("no answer within 3 seconds")??;
+    let answer =
+        tokio::time::timeout(Duration::from_secs(3), ask).await.context("no answer within 3 seconds")??;
     let status = answer.split_whitespace().nth(1).unwrap_or_default();
     anyhow::ensure!(status == "200", "not ready: {}", answer.lines().last().unwrap_or_default());
     Ok(())

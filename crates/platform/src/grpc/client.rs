@@ -38,8 +38,9 @@ impl Peer {
         if let Some(ca) = &peer.ca {
             crate::tls::install_provider();
             let pem = Certificate::from_pem(fs::read(ca).map_err(AppError::unexpected)?);
-            endpoint =
-                endpoint.tls_config(ClientTlsConfig::new().ca_certificate(pem)).map_err(AppError::unexpected)?;
+            endpoint = endpoint
+                .tls_config(ClientTlsConfig::new().ca_certificate(pem))
+                .map_err(AppError::unexpected)?;
         }
         Ok(Self {
             channel: OtelGrpcLayer.layer(endpoint.connect_lazy()),

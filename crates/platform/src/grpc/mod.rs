@@ -6,8 +6,8 @@ mod server;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 pub use client::{Channel, Peer};
-pub use server::{Caller, Callers, Server};
 use serde::Deserialize;
+pub use server::{Caller, Callers, Server};
 
 use crate::{config::Problems, secret::Secret};
 
@@ -64,7 +64,10 @@ impl GrpcConfig {
     /// Reports what cannot work.
     pub fn check(&self, problems: &mut Problems) {
         if self.callers.is_empty() {
-            problems.add("grpc.callers", "name at least one caller: MERCATO__GRPC__CALLERS__GATEWAY=<credential>");
+            problems.add(
+                "grpc.callers",
+                "name at least one caller: MERCATO__GRPC__CALLERS__GATEWAY=<credential>",
+            );
         }
         for (name, credential) in &self.callers {
             if credential.len() < CREDENTIAL_MIN {

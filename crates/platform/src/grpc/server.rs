@@ -54,7 +54,9 @@ impl Callers {
     }
 
     /// An interceptor for a generated server: refuses who is not known, notes who is.
-    pub fn interceptor(&self) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
+    pub fn interceptor(
+        &self,
+    ) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
         let callers = self.clone();
         move |mut request| {
             let caller = callers.authenticate(request.metadata())?;
@@ -65,7 +67,8 @@ impl Callers {
 
     fn authenticate(&self, metadata: &MetadataMap) -> AppResult<Caller> {
         let text = |key| metadata.get(key).and_then(|value| value.to_str().ok());
-        let (service, given) = (text(CALLER_KEY), text("authorization").and_then(|value| value.strip_prefix("Bearer ")));
+        let (service, given) =
+            (text(CALLER_KEY), text("authorization").and_then(|value| value.strip_prefix("Bearer ")));
         let known = service.and_then(|name| self.0.get_key_value(name));
         match (known, given) {
             (Some((name, credential)), Some(given)) if *credential == Secret::new(given) => Ok(Caller {
@@ -106,7 +109,12 @@ impl Server {
     /// Adds a generated service and reports it as serving.
     pub async fn add<S>(mut self, service: S) -> Self
     where
-        S: Service<http::Request<tonic::body::Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S: Service<http::Request<tonic::body::Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Response: axum::response::IntoResponse,
         S::Future: Send + 'static,
     {
@@ -182,6 +190,7 @@ where
 fn measure<R>(method: String, answer: &http::Response<R>, took_ms: i64) {
     // A call that failed before its body carries its status among the headers; one that went well does in the trailers.
     let status = answer.headers().get("grpc-status").and_then(|value| value.to_str().ok()).unwrap_or("0");
-    metrics::counter!("grpc_requests_total", "method" => method.clone(), "status" => status.to_owned()).increment(1);
+    metrics::counter!("grpc_requests_total", "method" => method.clone(), "status" => status.to_owned())
+        .increment(1);
     metrics::histogram!("grpc_request_duration_seconds", "method" => method).record(took_ms as f64 / 1000.0);
 }

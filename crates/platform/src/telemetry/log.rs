@@ -89,7 +89,10 @@ fn trace_id() -> Option<String> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a log line tells when it was written, whatever the service's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a log line tells when it was written, whatever the service's clock"
+)]
 fn now() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }

@@ -1,10 +1,6 @@
 use std::collections::HashMap;
 
-use opentelemetry::{
-    Context,
-    propagation::TextMapPropagator as _,
-    trace::TraceContextExt as _,
-};
+use opentelemetry::{Context, propagation::TextMapPropagator as _, trace::TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -39,7 +35,10 @@ impl TraceContext {
     /// Makes `span` a child of this context. Only before the span is entered for the first time.
     pub fn set_parent(&self, span: &Span) {
         let context = self.extract();
-        if context.span().span_context().is_valid() && span.set_parent(context).is_err() && !span.is_disabled() {
+        if context.span().span_context().is_valid()
+            && span.set_parent(context).is_err()
+            && !span.is_disabled()
+        {
             tracing::debug!("a span was already started and keeps its own parent");
         }
     }

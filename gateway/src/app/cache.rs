@@ -1,0 +1,66 @@
+use std::{
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use moka::sync::Cache;
+
+use crate::domain::fresh::{Changes, Seen};
+
+/// A bounded cache whose entries each speak of a subject and die with its change.
+pub(crate) struct FreshCache<K, S, V> {
+    entries: Cache<K, Arc<Entry<S, V>>>,
+    changes: Mutex<Changes<S>>,
+}
+
+struct Entry<S, V> {
+    subject: S,
+    seen: Seen,
+    value: V,
+}
+
+impl<K, S, V> FreshCache<K, S, V>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    S: Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(crate) fn new(entries: u64, lives: Duration) -> Self {
+        let entries = Cache::builder().max_capacity(entries).time_to_live(lives).build();
+        Self { entries, changes: Mutex::default() }
+    }
+
+    /// What is known and still true.
+    pub(crate) fn find(&self, key: &K) -> Option<V> {
+        let entry = self.entries.get(key)?;
+        self.changes().is_fresh(&entry.subject, entry.seen).then(|| entry.value.clone())
+    }
+
+    /// To be taken before the question is asked whose answer will be kept.
+    pub(crate) fn seen(&self) -> Seen {
+        self.changes().seen()
+    }
+
+    /// Keeps the answer, unless its subject changed since the question was asked.
+    pub(crate) fn keep(&self, key: K, subject: S, seen: Seen, value: V) {
+        if self.changes().is_fresh(&subject, seen) {
+            self.entries.insert(key, Arc::new(Entry { subject, seen, value }));
+        }
+    }
+
+    /// The subject changed: what is known of it is stale.
+    pub(crate) fn changed(&self, subject: S) {
+        self.changes().changed(subject);
+    }
+
+    /// Changes may have been missed: everything is stale.
+    pub(crate) fn all_changed(&self) {
+        self.changes().all_changed();
+        self.entries.invalidate_all();
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes<S>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

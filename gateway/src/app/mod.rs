@@ -1,0 +1,67 @@
+//! The gateway's use cases: what a call asks of the services, in which order, and what may be told from memory.
+
+mod cache;
+mod checkout;
+mod download;
+mod feed;
+pub(crate) mod follow;
+mod keys;
+mod services;
+mod verify;
+
+use std::{sync::Arc, time::Duration};
+
+pub(crate) use checkout::CheckoutQuestion;
+pub(crate) use download::{DownloadQuestion, TicketPath};
+pub(crate) use feed::{FeedQuestion, FeedView};
+use platform::{Clock, Principal, secret::Secret};
+pub(crate) use services::answer;
+pub(crate) use verify::{Answer, VerifyQuestion};
+
+use self::{cache::FreshCache, services::Services};
+use crate::Config;
+
+/// Keys are asked for again after this long, should the event of a change be lost.
+const KEYS_LIVE: Duration = Duration::from_mins(1);
+/// contracts.md section 5: an answer from the cache is at most 5 s old.
+const VERIFY_LIVES: Duration = Duration::from_secs(5);
+/// A catalogue replica may be this far behind the one that told of the change.
+const FEED_LIVES: Duration = Duration::from_secs(2);
+
+/// The gateway at work; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<State>);
+
+pub(crate) struct State {
+    pub(crate) services: Services,
+    pub(crate) clock: Clock,
+    pub(crate) public_url: String,
+    admin_keys: Vec<Secret>,
+    download_keys: Vec<Vec<u8>>,
+    keys: FreshCache<[u8; 32], String, Principal>,
+    verified: FreshCache<[u8; 32], String, Arc<Answer>>,
+    feed: FreshCache<FeedQuestion, String, Arc<dyn std::any::Any + Send + Sync>>,
+}
+
+impl std::ops::Deref for App {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl App {
+    pub(crate) fn new(config: &Config, common: &platform::Parts) -> anyhow::Result<Self> {
+        Ok(Self(Arc::new(State {
+            services: Services::connect(&config.peers, &config.identity)?,
+            clock: common.clock.clone(),
+            public_url: config.http.public_url.trim_end_matches('/').to_owned(),
+            admin_keys: config.operator.keys.split(',').map(|key| Secret::new(key.trim())).collect(),
+            download_keys: config.downloads.decode().map_err(anyhow::Error::msg)?,
+            keys: FreshCache::new(100_000, KEYS_LIVE),
+            verified: FreshCache::new(100_000, VERIFY_LIVES),
+            feed: FreshCache::new(2_000, FEED_LIVES),
+        })))
+    }
+}

@@ -1,0 +1,267 @@
+use axum::{Json, extract::State};
+use platform::{AppResult, Principal};
+use proto::webhooks as grpc;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    app::answer,
+    http::{
+        Edge,
+        auth::Operator,
+        reply::{ErrorBody, time},
+        strict::{PathOf, Query},
+    },
+};
+
+/// Which endpoints.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct EndpointsQuery {
+    limit: Option<u32>,
+    offset: Option<u32>,
+    instance_id: Option<String>,
+}
+
+/// Which deliveries.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct DeliveriesQuery {
+    limit: Option<u32>,
+    offset: Option<u32>,
+    instance_id: Option<String>,
+    /// `pending`, `delivered`, `dead` or `held`.
+    state: Option<String>,
+    event: Option<String>,
+}
+
+/// Where a shop is told.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Endpoint {
+    id: String,
+    instance_id: String,
+    base_url: String,
+    disabled: bool,
+    disabled_reason: Option<String>,
+    events: Vec<String>,
+    created_at: String,
+}
+
+/// A stretch of the endpoints.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Endpoints {
+    endpoints: Vec<Endpoint>,
+    count: u32,
+    limit: u32,
+    offset: u32,
+}
+
+/// One message to one endpoint.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Delivery {
+    id: String,
+    message_id: String,
+    endpoint_id: String,
+    instance_id: String,
+    event: String,
+    state: String,
+    attempts: u32,
+    next_attempt_at: Option<String>,
+    created_at: String,
+    settled_at: Option<String>,
+    dead_reason: Option<String>,
+}
+
+/// One HTTP request of a delivery.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Attempt {
+    number: u32,
+    started_at: String,
+    duration_ms: u32,
+    status: Option<u32>,
+    outcome: String,
+    response_size: Option<u64>,
+}
+
+/// A delivery with its attempts.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct DeliveryDetail {
+    #[serde(flatten)]
+    delivery: Delivery,
+    attempt_log: Vec<Attempt>,
+}
+
+/// A stretch of the deliveries.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Deliveries {
+    deliveries: Vec<Delivery>,
+    count: u32,
+    limit: u32,
+    offset: u32,
+}
+
+impl From<grpc::Endpoint> for Endpoint {
+    fn from(endpoint: grpc::Endpoint) -> Self {
+        Self {
+            id: endpoint.endpoint_id,
+            instance_id: endpoint.instance_id,
+            base_url: endpoint.base_url,
+            disabled: endpoint.disabled,
+            disabled_reason: endpoint.disabled_reason,
+            events: endpoint.events,
+            created_at: time(endpoint.created_at_ms),
+        }
+    }
+}
+
+impl From<grpc::Delivery> for Delivery {
+    fn from(delivery: grpc::Delivery) -> Self {
+        Self {
+            id: delivery.delivery_id,
+            message_id: delivery.message_id,
+            endpoint_id: delivery.endpoint_id,
+            instance_id: delivery.instance_id,
+            event: delivery.event,
+            state: delivery.state,
+            attempts: delivery.attempts,
+            next_attempt_at: delivery.next_attempt_at_ms.map(time),
+            created_at: time(delivery.created_at_ms),
+            settled_at: delivery.settled_at_ms.map(time),
+            dead_reason: delivery.dead_reason,
+        }
+    }
+}
+
+impl From<grpc::Attempt> for Attempt {
+    fn from(attempt: grpc::Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            started_at: time(attempt.started_at_ms),
+            duration_ms: attempt.duration_ms,
+            status: attempt.status,
+            outcome: attempt.outcome,
+            response_size: attempt.response_size,
+        }
+    }
+}
+
+/// Lists the endpoints.
+#[utoipa::path(
+    get, path = "/admin/endpoints", tag = "operator", params(EndpointsQuery), security(("admin_key" = [])),
+    responses((status = 200, body = Endpoints), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn list_endpoints(
+    State(edge): State<Edge>,
+    operator: Operator,
+    Query(query): Query<EndpointsQuery>,
+) -> AppResult<Json<Endpoints>> {
+    let page = super::page(query.limit, query.offset)?;
+    let request =
+        grpc::ListEndpointsRequest { limit: page.limit, offset: page.offset, instance_id: query.instance_id };
+    let services = &edge.app.services;
+    let found = answer(services.webhooks().list_endpoints(services.request(&operator.0, request)?).await)?;
+    let endpoints = found.endpoints.into_iter().map(Endpoint::from).collect();
+    Ok(Json(Endpoints { endpoints, count: found.count, limit: page.limit, offset: page.offset }))
+}
+
+/// Stops telling an endpoint: its deliveries are held.
+#[utoipa::path(
+    post, path = "/admin/endpoints/{id}/disable", tag = "operator", params(("id" = String, Path)),
+    security(("admin_key" = [])),
+    responses((status = 200, body = Endpoint), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn disable_endpoint(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf(id): PathOf<String>,
+) -> AppResult<Json<Endpoint>> {
+    set_disabled(&edge, &operator.0, id, true).await
+}
+
+/// Tells an endpoint again, first what was held.
+#[utoipa::path(
+    post, path = "/admin/endpoints/{id}/enable", tag = "operator", params(("id" = String, Path)),
+    security(("admin_key" = [])),
+    responses((status = 200, body = Endpoint), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn enable_endpoint(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf(id): PathOf<String>,
+) -> AppResult<Json<Endpoint>> {
+    set_disabled(&edge, &operator.0, id, false).await
+}
+
+async fn set_disabled(
+    edge: &Edge,
+    operator: &Principal,
+    id: String,
+    disabled: bool,
+) -> AppResult<Json<Endpoint>> {
+    let request = grpc::SetEndpointDisabledRequest { endpoint_id: super::require_id(id, "ep")?, disabled };
+    let services = &edge.app.services;
+    let changed =
+        answer(services.webhooks().set_endpoint_disabled(services.request(operator, request)?).await)?;
+    Ok(Json(changed.into()))
+}
+
+/// Lists deliveries, newest first.
+#[utoipa::path(
+    get, path = "/admin/deliveries", tag = "operator", params(DeliveriesQuery), security(("admin_key" = [])),
+    responses((status = 200, body = Deliveries), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn list(
+    State(edge): State<Edge>,
+    operator: Operator,
+    Query(query): Query<DeliveriesQuery>,
+) -> AppResult<Json<Deliveries>> {
+    let page = super::page(query.limit, query.offset)?;
+    let request = grpc::ListDeliveriesRequest {
+        limit: page.limit,
+        offset: page.offset,
+        instance_id: query.instance_id,
+        state: query.state,
+        event: query.event,
+    };
+    let services = &edge.app.services;
+    let found = answer(services.webhooks().list_deliveries(services.request(&operator.0, request)?).await)?;
+    let deliveries = found.deliveries.into_iter().map(Delivery::from).collect();
+    Ok(Json(Deliveries { deliveries, count: found.count, limit: page.limit, offset: page.offset }))
+}
+
+/// One delivery with every attempt of it.
+#[utoipa::path(
+    get, path = "/admin/deliveries/{id}", tag = "operator", params(("id" = String, Path)),
+    security(("admin_key" = [])),
+    responses((status = 200, body = DeliveryDetail), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn get(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf(id): PathOf<String>,
+) -> AppResult<Json<DeliveryDetail>> {
+    let request = grpc::GetDeliveryRequest { delivery_id: super::require_id(id, "dly")? };
+    let services = &edge.app.services;
+    let found = answer(services.webhooks().get_delivery(services.request(&operator.0, request)?).await)?;
+    let attempt_log = found.attempts.into_iter().map(Attempt::from).collect();
+    Ok(Json(DeliveryDetail { delivery: found.delivery.unwrap_or_default().into(), attempt_log }))
+}
+
+/// Sends it again, with the same delivery id.
+#[utoipa::path(
+    post, path = "/admin/deliveries/{id}/replay", tag = "operator", params(("id" = String, Path)),
+    security(("admin_key" = [])),
+    responses((status = 200, body = Delivery), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn replay(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf(id): PathOf<String>,
+) -> AppResult<Json<Delivery>> {
+    let request = grpc::ReplayDeliveryRequest { delivery_id: super::require_id(id, "dly")? };
+    let services = &edge.app.services;
+    let changed = answer(services.webhooks().replay_delivery(services.request(&operator.0, request)?).await)?;
+    Ok(Json(changed.into()))
+}

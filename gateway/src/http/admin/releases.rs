@@ -1,0 +1,161 @@
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+};
+use futures::{Stream, StreamExt as _, stream};
+use platform::{AppError, AppResult};
+use proto::catalog::{ImportHeader, ImportReleaseRequest, YankReleaseRequest, import_release_request::Part};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, value::RawValue};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Reason;
+use crate::{
+    app::answer,
+    http::{
+        Edge,
+        auth::Operator,
+        reply::{ErrorBody, Signature, euros, time},
+        strict::{self, PathOf, Query},
+    },
+};
+
+/// What the ZIP does not say of itself.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ImportQuery {
+    /// `plugin` (when nothing is said) or `static`.
+    kind: Option<String>,
+    /// Whether the release mends a security fault.
+    security: Option<bool>,
+}
+
+/// One immutable version of an app.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Release {
+    id: String,
+    product_id: String,
+    marketplace_id: String,
+    version: String,
+    kind: String,
+    #[schema(value_type = f64)]
+    price_eur: Number,
+    #[schema(value_type = Object)]
+    manifest: Box<RawValue>,
+    sha256: String,
+    size: u64,
+    security: bool,
+    published_at: String,
+    yanked_reason: Option<String>,
+    signature: Option<Signature>,
+    vendor_signature: Option<Signature>,
+}
+
+impl TryFrom<proto::catalog::Release> for Release {
+    type Error = AppError;
+
+    fn try_from(release: proto::catalog::Release) -> AppResult<Self> {
+        Ok(Self {
+            id: release.release_id,
+            product_id: release.product_id,
+            marketplace_id: release.marketplace_id,
+            version: release.version,
+            kind: release.kind,
+            price_eur: euros(release.price_cents),
+            manifest: RawValue::from_string(release.manifest_json).map_err(AppError::unexpected)?,
+            sha256: release.sha256,
+            size: release.size,
+            security: release.security,
+            published_at: time(release.published_at_ms),
+            yanked_reason: release.yanked_reason,
+            signature: release.signature.map(Signature::from),
+            vendor_signature: release.vendor_signature.map(Signature::from),
+        })
+    }
+}
+
+/// Imports and publishes a release. The body is the ZIP itself; its manifest is read from it.
+#[utoipa::path(
+    post, path = "/admin/vendors/{id}/releases", tag = "operator",
+    params(
+        ("id" = String, Path, description = "The vendor"),
+        ImportQuery,
+        ("x-vendor-signature" = String, Header, description = "base64 of the vendor's Ed25519 signature over the ZIP's bytes"),
+    ),
+    request_body(content_type = "application/zip", description = "The ZIP", content = Vec<u8>),
+    security(("admin_key" = [])),
+    responses((status = 201, body = Release), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn import(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf(id): PathOf<String>,
+    Query(query): Query<ImportQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> AppResult<(StatusCode, Json<Release>)> {
+    let header = ImportHeader {
+        vendor_id: super::require_id(id, "vnd")?,
+        signature: signature(&headers)?,
+        kind: query.kind.unwrap_or_else(|| "plugin".to_owned()),
+        security: query.security.unwrap_or(false),
+    };
+    let services = &edge.app.services;
+    let parts = services.request(&operator.0, parts(header, body))?;
+    let release = answer(services.catalog_admin().import_release(parts).await)?;
+    edge.app.forget_feed();
+    Ok((StatusCode::CREATED, Json(release.try_into()?)))
+}
+
+fn signature(headers: &HeaderMap) -> AppResult<String> {
+    let is_zip = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/zip");
+    if !is_zip {
+        return Err(AppError::invalid(
+            "the body must be the ZIP itself, with the header Content-Type: application/zip",
+        ));
+    }
+    let signature = headers.get("x-vendor-signature").and_then(|value| value.to_str().ok());
+    signature.map(str::to_owned).ok_or_else(|| {
+        AppError::invalid(
+            "send the vendor's signature over the ZIP's bytes, in base64, as x-vendor-signature",
+        )
+    })
+}
+
+/// The header, then the body as it comes. A body that breaks off ends the stream: catalog-svc sees that bytes are
+/// missing, because the signature does not fit.
+fn parts(header: ImportHeader, body: Body) -> impl Stream<Item = ImportReleaseRequest> + Send + 'static {
+    let part = |part| ImportReleaseRequest { part: Some(part) };
+    let chunks = body.into_data_stream().take_while(|chunk| std::future::ready(chunk.is_ok()));
+    let chunks = chunks.map(move |chunk| part(Part::Chunk(chunk.unwrap_or_else(|_| Bytes::new()).into())));
+    stream::once(std::future::ready(part(Part::Header(header)))).chain(chunks)
+}
+
+/// Withdraws a release: it stays downloadable by its exact number, and no one is offered it.
+#[utoipa::path(
+    post, path = "/admin/releases/{scope}/{name}/{version}/yank", tag = "operator",
+    params(
+        ("scope" = String, Path, description = "`@vendor`"),
+        ("name" = String, Path, description = "The app's name"),
+        ("version" = String, Path),
+    ),
+    request_body = Reason, security(("admin_key" = [])),
+    responses((status = 200, body = Release), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn yank(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf((scope, name, version)): PathOf<(String, String, String)>,
+    strict::Json(reason): strict::Json<Reason>,
+) -> AppResult<Json<Release>> {
+    let request =
+        YankReleaseRequest { marketplace_id: format!("{scope}/{name}"), version, reason: reason.check()? };
+    let services = &edge.app.services;
+    let release =
+        answer(services.catalog_admin().yank_release(services.request(&operator.0, request)?).await)?;
+    edge.app.forget_feed();
+    Ok(Json(release.try_into()?))
+}

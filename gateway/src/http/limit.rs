@@ -1,0 +1,75 @@
+//! Limits per address and per key, before anything is looked up.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::{
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use platform::{AppError, Code, limits::Verdict, secret};
+
+use super::{Edge, auth::PUBLISHABLE_KEY, store};
+use crate::domain::forwarded::client_address;
+
+/// Refuses who asks too much; tells everybody else what is left.
+pub(super) async fn enforce(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let verdict = check(&edge, &request);
+    let mut response = if verdict.allowed { next.run(request).await } else { refusal(verdict) };
+    tell(response.headers_mut(), verdict);
+    response
+}
+
+/// The tightest of the limits that apply.
+fn check(edge: &Edge, request: &Request) -> Verdict {
+    let address = address(edge, request);
+    let key = key_of(request.headers());
+    let mut verdicts = vec![edge.limiter.check(&format!("address:{address}"), edge.limits.address)];
+    match key {
+        Some(key) => verdicts.push(edge.limiter.check(&format!("key:{key}"), edge.limits.key)),
+        None if is_verify(request) => {
+            verdicts.push(edge.limiter.check(&format!("verify:{address}"), edge.limits.verify_without_key));
+        }
+        None => {}
+    }
+    verdicts.into_iter().min_by_key(|verdict| (verdict.allowed, verdict.remaining)).unwrap_or(Verdict {
+        allowed: true,
+        limit: 0,
+        remaining: 0,
+        reset_seconds: 0,
+    })
+}
+
+fn is_verify(request: &Request) -> bool {
+    request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == store::license::VERIFY)
+}
+
+fn address(edge: &Edge, request: &Request) -> IpAddr {
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::from([0; 4]), |info| info.0.ip());
+    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    client_address(peer, forwarded, &edge.trusted_proxies)
+}
+
+/// A short fingerprint of whichever key the caller sent: the key itself must not stand in a counter's name.
+fn key_of(headers: &HeaderMap) -> Option<String> {
+    let key = headers.get(PUBLISHABLE_KEY).or_else(|| headers.get(header::AUTHORIZATION))?;
+    let hash = secret::hash(key.to_str().ok()?);
+    let (prefix, _) = hash.split_at(8);
+    Some(format!("{:016x}", prefix.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))))
+}
+
+fn refusal(verdict: Verdict) -> Response {
+    AppError::new(Code::RateLimited, "too many requests; come back when the window has passed (Retry-After)")
+        .retry_after(verdict.reset_seconds)
+        .into_response()
+}
+
+fn tell(headers: &mut HeaderMap, verdict: Verdict) {
+    headers.insert("x-ratelimit-limit", HeaderValue::from(verdict.limit));
+    headers.insert("x-ratelimit-remaining", HeaderValue::from(verdict.remaining));
+    headers.insert("x-ratelimit-reset", HeaderValue::from(verdict.reset_seconds));
+}
