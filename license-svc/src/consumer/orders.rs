@@ -9,6 +9,8 @@ use super::decode;
 use crate::{app::App, domain::order::Order};
 
 const NAME: &str = "license-orders";
+/// The one state that buys a licence.
+const PAID: &str = "paid";
 
 /// Issues the licences of paid orders.
 pub(crate) fn orders(app: &App, bus: &Bus, shutdown: Shutdown) -> Result<JoinHandle<()>, BusError> {
@@ -29,6 +31,9 @@ async fn take(app: &App, message: Message) -> Result<(), ConsumeError> {
 }
 
 fn parse(snapshot: OrderSnapshot) -> Result<Order, ConsumeError> {
+    if snapshot.state != PAID {
+        return Err(ConsumeError::Reject("the order's state is not `paid`".to_owned()));
+    }
     let order = Order {
         id: snapshot.order_id,
         revision: snapshot.revision.into(),

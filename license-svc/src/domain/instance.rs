@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_change_counts_and_leaves_the_rest() {
-        let changed = instance().changed(Changes { disabled: Some(true), ..Changes::default() });
-        assert_eq!(changed, Instance { disabled: true, revision: 2, ..instance() });
+        let disabled = instance().changed(Changes { disabled: Some(true), ..Changes::default() });
+        assert_eq!(disabled, Instance { disabled: true, revision: 2, ..instance() });
         let changes = Changes { base_url: Some("https://new.example".into()), ..Changes::default() };
         assert_eq!(instance().changed(changes).base_url, "https://new.example");
     }

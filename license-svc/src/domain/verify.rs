@@ -128,6 +128,7 @@ mod tests {
 
     /// Every way in which a licence and a question can stand to each other.
     #[derive(Debug, Clone, Copy)]
+    #[expect(clippy::struct_excessive_bools, reason = "a row of a truth table")]
     struct Case {
         same_app: bool,
         status: Status,

@@ -1,0 +1,8 @@
+//! license-svc over real stores and real buses: SQLite with the embedded bus, `PostgreSQL` with `JetStream`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod harness;
+mod instances;
+mod licenses;
+mod sales;
+mod verify;
