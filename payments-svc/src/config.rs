@@ -170,6 +170,7 @@ impl platform::config::Config for Config {
     ];
 
     fn check(&self, problems: &mut Problems) {
+        self.bus.check(problems);
         self.database.check(problems);
         self.grpc.check(problems);
         self.stripe.check(problems);

@@ -1,0 +1,26 @@
+//! payments-svc from outside: calls of the gateway, a stand-in for Stripe, events over HTTP; on both stores and both buses.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+/// Runs the test functions on SQLite with the embedded bus, and on PostgreSQL with `JetStream`.
+macro_rules! over_both {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::harness::Marketplace::start(crate::harness::On::Embedded).await).await;
+            })+
+        }
+        mod servers {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::harness::Marketplace::start(crate::harness::On::Servers).await).await;
+            })+
+        }
+    };
+}
+
+mod checkout;
+mod harness;
+mod operator;
+mod stripe_front;
+mod webhook;
