@@ -193,3 +193,75 @@ impl StoreConfig for Config {
         &self.database
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use platform::config::load_from;
+
+    use super::*;
+
+    const KEY: &str = "1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+    fn load(changes: &[(&str, &str)]) -> Result<Config, String> {
+        let least = [
+            ("DATABASE_URL", "postgres://payments@db/mercato"),
+            ("NATS_URL", "nats://nats:4222"),
+            ("MERCATO__ADMIN__LISTEN", "0.0.0.0:9103"),
+            ("MERCATO__GRPC__LISTEN", "0.0.0.0:7103"),
+            ("MERCATO__GRPC__CALLERS__GATEWAY", "a credential of the gateway"),
+            ("MERCATO__HTTP__LISTEN", "0.0.0.0:7203"),
+            ("MERCATO__STRIPE__SECRET_KEY", "sk_live_hunter2"),
+            ("MERCATO__STRIPE__WEBHOOK_SECRETS", "whsec_new, whsec_old"),
+            ("MERCATO__STRIPE__SUCCESS_URL", "https://market.example/thanks?s={CHECKOUT_SESSION_ID}"),
+            ("MERCATO__STRIPE__CANCEL_URL", "https://market.example/back"),
+            ("MERCATO__SEALING__KEYS", KEY),
+            ("MERCATO__BUS_SEALING__KEYS", KEY),
+        ];
+        let vars: BTreeMap<String, String> = least
+            .iter()
+            .chain(changes)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        load_from(vars).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_least_that_main_names_is_enough_and_prints_no_secret() {
+        let config = load(&[]).unwrap();
+        assert_eq!(config.stripe.api_url, "https://api.stripe.com");
+        let secrets: Vec<String> =
+            config.stripe.webhook_secrets().iter().map(|secret| secret.expose().to_owned()).collect();
+        assert_eq!(secrets, ["whsec_new", "whsec_old"]);
+        let printed = format!("{config:?}");
+        assert!(!printed.contains("hunter2") && !printed.contains("whsec_"), "{printed}");
+    }
+
+    #[test]
+    fn each_setting_that_cannot_work_is_named() {
+        for (variable, value, key) in [
+            ("MERCATO__STRIPE__SECRET_KEY", "pk_live_1", "stripe.secret_key"),
+            ("MERCATO__STRIPE__WEBHOOK_SECRETS", "whsec_1,secret", "stripe.webhook_secrets"),
+            ("MERCATO__STRIPE__WEBHOOK_SECRETS", ",", "stripe.webhook_secrets"),
+            ("MERCATO__STRIPE__API_URL", "api.stripe.com", "stripe.api_url"),
+            ("MERCATO__STRIPE__CANCEL_URL", "javascript:alert(1)", "stripe.cancel_url"),
+            ("MERCATO__STRIPE__API_VERSION", "", "stripe.api_version"),
+            ("MERCATO__STRIPE__SESSION_MINUTES", "29", "stripe.session_minutes"),
+            ("MERCATO__STRIPE__TIMEOUT_SECONDS", "60", "stripe.timeout_seconds"),
+            ("MERCATO__BUS_SEALING__KEYS", "1:short", "bus_sealing.keys"),
+            ("MERCATO__STRIPE__COLOUR", "red", "colour"),
+        ] {
+            let error = load(&[(variable, value)]).unwrap_err();
+            assert!(error.contains(key), "{variable}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_page_lives_as_long_as_is_said_but_inside_of_what_stripe_takes() {
+        for (said, minutes) in [("30", 35), ("60", 60), ("1440", 1435)] {
+            let config = load(&[("MERCATO__STRIPE__SESSION_MINUTES", said)]).unwrap();
+            assert_eq!(config.stripe.session(), Duration::from_secs(minutes * 60), "{said}");
+        }
+    }
+}

@@ -6,13 +6,11 @@ use clap::{Parser, Subcommand};
 use payments_svc::{Config, Migrator, NAME};
 use platform::service::{self, StoreCommand};
 
-/// Checkout and orders of a Mercato marketplace: asks Stripe for a payment page, hears from Stripe what was paid, and
-/// announces it.
+/// Checkout and orders: asks Stripe for a payment page, hears from Stripe what was paid, and announces it.
 ///
-/// It needs DATABASE_URL, NATS_URL, MERCATO__GRPC__LISTEN, MERCATO__GRPC__CALLERS__GATEWAY, MERCATO__HTTP__LISTEN,
-/// MERCATO__ADMIN__LISTEN, MERCATO__STRIPE__SECRET_KEY, MERCATO__STRIPE__WEBHOOK_SECRETS,
-/// MERCATO__STRIPE__SUCCESS_URL, MERCATO__STRIPE__CANCEL_URL, MERCATO__SEALING__KEYS and MERCATO__BUS_SEALING__KEYS;
-/// docs/payments.md names the others.
+/// Needs DATABASE_URL, NATS_URL and, after MERCATO__: ADMIN__LISTEN, GRPC__LISTEN, GRPC__CALLERS__GATEWAY, HTTP__LISTEN,
+/// STRIPE__SECRET_KEY, STRIPE__WEBHOOK_SECRETS, STRIPE__SUCCESS_URL, STRIPE__CANCEL_URL, SEALING__KEYS and
+/// BUS_SEALING__KEYS. The README of payments-svc names the others.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {

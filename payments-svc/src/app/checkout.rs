@@ -56,12 +56,11 @@ impl App {
     async fn place(&self, purchase: &Purchase) -> AppResult<Stored> {
         let now_ms = self.clock.now_ms();
         let tx = self.db.begin().await?;
-        let stored = match self.find_remembered(&tx, purchase, now_ms).await? {
-            Some(stored) => stored,
-            None => {
-                let stored = self.find_live_or_create(&tx, purchase, now_ms).await?;
-                self.remember(&tx, purchase, stored, now_ms).await?
-            }
+        let stored = if let Some(remembered) = self.find_remembered(&tx, purchase, now_ms).await? {
+            remembered
+        } else {
+            let stored = self.find_live_or_create(&tx, purchase, now_ms).await?;
+            self.remember(&tx, purchase, stored, now_ms).await?
         };
         tx.commit().await?;
         Ok(stored)

@@ -14,7 +14,7 @@ use crate::{store::keys, stripe};
 /// What the e-mail address of an order is sealed for in the store.
 const EMAIL: &str = "order.customer_email";
 
-const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+const HOUSEKEEPING: Duration = Duration::from_hours(1);
 
 /// The use cases and what they need.
 #[derive(Clone)]

@@ -157,9 +157,12 @@ fn away(error: &reqwest::Error) -> StripeError {
 }
 
 async fn read_session(answer: Response) -> Result<OpenedSession, StripeError> {
-    let session: SessionAnswer = answer.json().await.map_err(|error| match error.is_decode() {
-        true => StripeError::Away("it is no Checkout session of a known form".to_owned()),
-        false => away(&error),
+    let session: SessionAnswer = answer.json().await.map_err(|error| {
+        if error.is_decode() {
+            StripeError::Away("it is no Checkout session of a known form".to_owned())
+        } else {
+            away(&error)
+        }
     })?;
     Ok(OpenedSession {
         session: Session { id: session.id, url: session.url },

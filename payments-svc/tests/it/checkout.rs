@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use futures::future::join_all;
 use platform::{AppError, Code, Principal};
 use proto::payments as api;
 use serde_json::json;
@@ -76,7 +77,7 @@ async fn a_repeated_call_answers_the_same_page_and_other_parameters_are_a_confli
     let of_another = market.buy(with_key("inst_2", "k")).await.unwrap();
     assert_ne!(of_another.order_id, first.order_id, "a key belongs to its instance");
 
-    market.clock.advance(Duration::from_secs(24 * 60 * 60));
+    market.clock.advance(Duration::from_hours(24));
     let forgotten = api::CreateSessionRequest { version: "2.0.1".into(), ..with_key("inst_1", "k") };
     market
         .stripe
@@ -96,18 +97,11 @@ async fn an_open_order_is_answered_again(market: Marketplace) {
 }
 
 async fn calls_at_once_make_one_order_and_one_page(market: Marketplace) {
-    let key = |n: usize| (n % 2 == 0).then(|| "k".to_owned());
-    let request = |n| api::CreateSessionRequest { idempotency_key: key(n), ..purchase("inst_1") };
-    let (a, b, c, d, e, f) = tokio::join!(
-        market.buy(request(0)),
-        market.buy(request(1)),
-        market.buy(request(2)),
-        market.buy(request(3)),
-        market.buy(request(4)),
-        market.buy(request(5)),
-    );
-    let first = a.unwrap();
-    for other in [b, c, d, e, f] {
+    let with_and_without_key = [with_key("inst_1", "k"), purchase("inst_1")];
+    let calls = with_and_without_key.iter().cycle().take(8);
+    let answers = join_all(calls.map(|request| market.buy(request.clone()))).await;
+    let first = answers[0].clone().unwrap();
+    for other in answers {
         assert_eq!(other.unwrap(), first);
     }
     assert_eq!(market.pages().await, 1);
@@ -128,7 +122,7 @@ async fn a_key_brought_twice_at_once_with_other_parameters_is_taken_once(market:
 async fn an_order_whose_answer_was_lost_is_healed_by_the_next_call(market: Marketplace) {
     market.stripe.next([Mood::LoseAnswer]);
     assert_eq!(code(market.buy(purchase("inst_1")).await), Code::Unavailable);
-    market.clock.advance(Duration::from_secs(45 * 60));
+    market.clock.advance(Duration::from_mins(45));
     let session = market.buy(purchase("inst_1")).await.unwrap();
     assert_eq!(market.pages().await, 1, "Stripe answered the page of the first call");
     let calls = market.stripe.calls();

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use payments_svc::{Config, HttpConfig, Migrator, Parts, StripeConfig};
 use platform::{
-    AppError, AppResult, Clock, Principal, Random, Shutdown,
+    AppError, AppResult, Clock, Ids, Principal, Random, Shutdown,
     admin::AdminConfig,
     bus::{Bus, ConsumerSpec, EmbeddedBus, JetStreamBus, NatsConfig},
     db::{self, DatabaseConfig, Db},
@@ -34,7 +34,7 @@ pub(crate) const EMAIL: &str = "merchant@shop.example";
 pub(crate) const SECRET: &str = "whsec_current";
 /// The secret from before a rotation, still live.
 pub(crate) const OLD_SECRET: &str = "whsec_previous";
-pub(crate) const SESSION: Duration = Duration::from_secs(60 * 60);
+pub(crate) const SESSION: Duration = Duration::from_hours(1);
 
 const BUS_KEY: [u8; 32] = [7; 32];
 const WAIT: Duration = Duration::from_secs(20);
@@ -264,7 +264,7 @@ async fn parts_of(on: On, folder: &Path) -> (Bus, DatabaseConfig) {
 /// Everything that is announced, by a consumer of its own: the stream may be shared with other tests.
 fn follow(bus: &Bus, shutdown: &Shutdown) -> Arc<Log<(String, OrderSnapshot)>> {
     let log = Arc::new(Log::default());
-    let name = format!("payments-test-{}", hex(&Random::system().bytes::<8>()));
+    let name = format!("payments-test-{}", Ids::new(Clock::system(), Random::system()).generate("run"));
     let seen = Arc::clone(&log);
     let handler = move |message: platform::bus::Message| {
         let seen = Arc::clone(&seen);
@@ -276,10 +276,6 @@ fn follow(bus: &Bus, shutdown: &Shutdown) -> Arc<Log<(String, OrderSnapshot)>> {
     };
     bus.consume(ConsumerSpec::new(name, [subject::ORDER_PAID]), shutdown.clone(), handler).unwrap();
     log
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn peer(url: &str) -> Peer {

@@ -28,11 +28,12 @@ impl MigrationTrait for Migration {
 
 /// The first one decides the race of two checkouts at once: one live order of an instance for an app. An order whose
 /// payment does not fit waits for the operator and does not stand in the way of another purchase.
-const INDEXES: [&str; 4] = [
+const INDEXES: [&str; 5] = [
     "CREATE UNIQUE INDEX orders_one_live ON orders (instance_id, marketplace_id) \
      WHERE state IN ('created', 'open', 'processing') AND mismatch_event_id IS NULL",
     "CREATE UNIQUE INDEX orders_session ON orders (session_id)",
     "CREATE INDEX orders_by_instance ON orders (instance_id, id)",
+    "CREATE INDEX idempotency_keys_order ON idempotency_keys (order_id)",
     "CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at_ms)",
 ];
 
