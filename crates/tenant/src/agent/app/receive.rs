@@ -1,0 +1,54 @@
+//! Licences that arrive.
+
+use axum::http::HeaderMap;
+
+use super::{App, UseCaseError};
+use crate::{
+    agent::domain::{Issued, Taken},
+    client::IssuedLicense,
+};
+
+impl App {
+    /// Takes a `license-issued`: verified, remembered, and what follows from it noted, before it is answered.
+    pub(crate) async fn receive(&self, headers: &HeaderMap, body: &[u8]) -> Result<Taken, UseCaseError> {
+        let now_ms = self.now_ms();
+        let delivery = self.webhooks.license_issued(headers, body, now_ms.div_euclid(1000))?;
+        let issued = Issued {
+            id: delivery.id,
+            marketplace_id: delivery.body.marketplace_id,
+            version: delivery.body.version,
+            license_key: delivery.body.license_key.to_string(),
+        };
+        Ok(self.state.change(|state| state.take_delivery(issued, now_ms)).await?)
+    }
+
+    /// Asks the marketplace for this shop's licences: the way back when a webhook never came. Says how many were new.
+    pub(crate) async fn look_for_licenses(&self) -> Result<usize, UseCaseError> {
+        let live = self.client()?.licenses().await?.into_iter().filter(|license| license.status == "active");
+        let issued: Vec<Issued> = live.map(Issued::from).collect();
+        let now_ms = self.now_ms();
+        let found = self.state.change(|state| {
+            let taken = issued.into_iter().map(|one| state.take_license(one, now_ms));
+            taken.filter(|taken| *taken != Taken::Known).count()
+        });
+        Ok(found.await?)
+    }
+
+    /// Installs what nobody had asked for. False if the offer is gone.
+    pub(crate) async fn accept_offer(&self, id: &str) -> Result<bool, UseCaseError> {
+        let now_ms = self.now_ms();
+        Ok(self.state.change(|state| state.accept_offer(id, now_ms)).await?)
+    }
+
+    /// Puts what nobody had asked for out of sight.
+    pub(crate) async fn dismiss_offer(&self, id: &str) -> Result<bool, UseCaseError> {
+        Ok(self.state.change(|state| state.take_offer(id).is_some()).await?)
+    }
+}
+
+impl From<IssuedLicense> for Issued {
+    fn from(license: IssuedLicense) -> Self {
+        let IssuedLicense { id, marketplace_id, version, license_key, .. } = license;
+        Self { id, marketplace_id, version, license_key }
+    }
+}

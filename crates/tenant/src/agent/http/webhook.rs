@@ -1,0 +1,29 @@
+//! What the marketplace posts. Answered as soon as it is on the disk; the installation follows by itself.
+
+use std::sync::Arc;
+
+use axum::{body::Bytes, extract::State, http::{HeaderMap, StatusCode}};
+use platform::{AppError, AppResult};
+
+use crate::{
+    agent::app::{App, UseCaseError},
+    webhook::WebhookError,
+};
+
+pub(super) async fn license_issued(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> AppResult<StatusCode> {
+    let taken = app.receive(&headers, &body).await.map_err(refusal)?;
+    tracing::info!(?taken, "a licence arrived");
+    Ok(StatusCode::OK)
+}
+
+fn refusal(error: UseCaseError) -> AppError {
+    match error {
+        UseCaseError::Webhook(WebhookError::Signature(error)) => AppError::unauthorized(error.to_string()),
+        UseCaseError::Webhook(error) => AppError::invalid(error.to_string()),
+        other => AppError::unavailable("the shop can't keep this right now; send it again").caused_by(other),
+    }
+}
