@@ -157,8 +157,12 @@ mod tests {
 
     #[test]
     fn a_whole_configuration_is_taken() {
-        let config: Config = platform::config::load_from(vars()).unwrap();
+        let previous = SigningKey::from_seed(&[9; 32]).verifying_key().to_string();
+        let mut vars = vars();
+        vars.insert("MERCATO__LICENSE__PREVIOUS_TOKEN_KEYS".to_owned(), format!("[\"{previous}\"]"));
+        let config: Config = platform::config::load_from(vars).unwrap();
         assert_eq!(config.license.issuer, "https://marketplace.example");
+        assert_eq!(config.license.previous_token_keys, [previous]);
     }
 
     #[test]

@@ -60,8 +60,8 @@ impl App {
                 "this shop is registered already; update its instance, or register under another shop",
             ));
         }
-        self.save_key(&tx, &instance, KeyKind::Publishable, &publishable_key).await?;
-        let secret_key = self.create_secret_key(&tx, &instance).await?;
+        self.save_key(&tx, &instance.id, KeyKind::Publishable, &publishable_key).await?;
+        let secret_key = self.create_key(&tx, &instance.id, KeyKind::Secret).await?;
         let webhook_secret = self.save_webhook_secret(&tx, &instance, &webhook_secret).await?;
         self.announce_tenant(&tx, &instance).await?;
         tx.commit().await?;
@@ -92,29 +92,18 @@ impl App {
 
     /// Makes new keys; the old ones live on for the overlap.
     pub(crate) async fn rotate_instance(&self, id: &str, rotation: Rotation) -> AppResult<Credentials> {
-        let publishable_key =
-            rotation.publishable_key.then(|| KeyKind::Publishable.mint(self.random.bytes()));
-        let tx = self.db.begin().await?;
-        let before = instances::lock_instance(&*tx, id).await?.ok_or_else(no_instance)?;
-        let changes = Changes {
-            publishable_key: publishable_key.as_ref().map(|key| key.expose().to_owned()),
-            ..Changes::default()
-        };
-        let instance = before.changed(changes);
         let ends_at_ms = rotation.overlap.ends_at_ms(self.clock.now_ms());
-        if let Some(key) = &publishable_key {
-            keys::end_keys(&*tx, id, KeyKind::Publishable, ends_at_ms).await?;
-            self.save_key(&tx, &instance, KeyKind::Publishable, key).await?;
-        }
-        let mut secret_key = None;
-        if rotation.secret_key {
-            keys::end_keys(&*tx, id, KeyKind::Secret, ends_at_ms).await?;
-            secret_key = Some(self.create_secret_key(&tx, &instance).await?);
-        }
-        let mut webhook_secret = None;
-        if rotation.webhook_secret {
-            webhook_secret = Some(self.replace_webhook_secret(&tx, &instance, ends_at_ms).await?);
-        }
+        let tx = self.db.begin().await?;
+        let instance = instances::lock_instance(&*tx, id).await?.ok_or_else(no_instance)?;
+        let replace = |kind| self.replace_key(&tx, id, kind, ends_at_ms);
+        let publishable_key = when(rotation.publishable_key, replace(KeyKind::Publishable)).await?;
+        let secret_key = when(rotation.secret_key, replace(KeyKind::Secret)).await?;
+        let instance = instance.changed(Changes {
+            publishable_key: publishable_key.map(|key| key.expose().to_owned()),
+            ..Changes::default()
+        });
+        let replace = self.replace_webhook_secret(&tx, &instance, ends_at_ms);
+        let webhook_secret = when(rotation.webhook_secret, replace).await?;
         let instance = self.save(&tx, instance).await?;
         tx.commit().await?;
         Ok(Credentials { instance, secret_key, webhook_secret })
@@ -148,21 +137,26 @@ impl App {
         Ok(instance)
     }
 
-    async fn save_key(&self, tx: &Tx, of: &Instance, kind: KeyKind, key: &Secret) -> AppResult<()> {
+    async fn save_key(&self, tx: &Tx, instance_id: &str, kind: KeyKind, key: &Secret) -> AppResult<()> {
         let row = NewKey {
             hash: secret::hash(key),
             kind,
-            instance_id: Some(&of.id),
+            instance_id: Some(instance_id),
             label: None,
             now_ms: self.clock.now_ms(),
         };
         Ok(keys::create_key(&**tx, row).await?)
     }
 
-    async fn create_secret_key(&self, tx: &Tx, of: &Instance) -> AppResult<Secret> {
-        let key = KeyKind::Secret.mint(self.random.bytes());
-        self.save_key(tx, of, KeyKind::Secret, &key).await?;
+    async fn create_key(&self, tx: &Tx, instance_id: &str, kind: KeyKind) -> AppResult<Secret> {
+        let key = kind.mint(self.random.bytes());
+        self.save_key(tx, instance_id, kind, &key).await?;
         Ok(key)
+    }
+
+    async fn replace_key(&self, tx: &Tx, id: &str, kind: KeyKind, ends_at_ms: i64) -> AppResult<Secret> {
+        keys::end_keys(&**tx, id, kind, ends_at_ms).await?;
+        self.create_key(tx, id, kind).await
     }
 
     fn new_webhook_secret(&self) -> WebhookSecret {
@@ -204,4 +198,9 @@ impl App {
         };
         rows.into_iter().map(for_the_bus).collect()
     }
+}
+
+/// Makes it where it was asked for.
+async fn when<T>(asked: bool, make: impl Future<Output = AppResult<T>>) -> AppResult<Option<T>> {
+    if asked { make.await.map(Some) } else { Ok(None) }
 }
