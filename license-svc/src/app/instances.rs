@@ -82,7 +82,7 @@ impl App {
     pub(crate) async fn update_instance(&self, id: &str, changes: Changes) -> AppResult<Instance> {
         let tx = self.db.begin().await?;
         let instance = instances::lock_instance(&*tx, id).await?.ok_or_else(no_instance)?;
-        if changes.disabled.is_some_and(|disabled| disabled == instance.disabled) {
+        if changes == (Changes { disabled: Some(instance.disabled), ..Changes::default() }) {
             return Ok(instance);
         }
         let instance = self.save(&tx, instance.changed(changes)).await?;
