@@ -9,6 +9,7 @@ pub mod child;
 #[cfg(feature = "trace")]
 pub mod collector;
 mod eventually;
+pub mod market;
 pub mod paths;
 mod port;
 mod probe;
@@ -18,4 +19,4 @@ pub mod receiver;
 pub mod servers;
 
 pub use eventually::{Log, eventually};
-pub use port::{free_port, local_address};
+pub use port::{free_port, free_ports, local_address};

@@ -1,6 +1,10 @@
 //! A built binary as a process of its own: ready, killed, frozen, restarted, stopped.
 
-use std::{path::Path, process::ExitStatus, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
@@ -26,7 +30,9 @@ pub struct Process {
     program: Program,
     running: Running,
     admin_port: u16,
-    dir: TempDir,
+    log: PathBuf,
+    /// Holds the log, where nobody named another place.
+    dir: Option<TempDir>,
 }
 
 impl Process {
@@ -48,13 +54,25 @@ impl Process {
         env: impl IntoIterator<Item = (String, String)>,
         admin_port: u16,
     ) -> anyhow::Result<Self> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let dir = tempfile::Builder::new().prefix("mercato-process-").tempdir()?;
+        let mut process = Self::start_logging_to(dir.path().join("log"), path, args, env, admin_port).await?;
+        process.dir = Some(dir);
+        Ok(process)
+    }
+
+    /// The same, appending what it writes to a file that outlives it.
+    pub async fn start_logging_to(
+        log: PathBuf,
+        path: &Path,
+        args: &[&str],
+        env: impl IntoIterator<Item = (String, String)>,
+        admin_port: u16,
+    ) -> anyhow::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let inherited = std::env::var("PATH").ok().map(|path| ("PATH".to_owned(), path));
-        let program =
-            Program::new(path).args(args).clear_env().envs(inherited).envs(env).log(&dir.path().join("log"));
+        let program = Program::new(path).args(args).clear_env().envs(inherited).envs(env).log(&log);
         let running = program.spawn()?;
-        let mut process = Self { name, program, running, admin_port, dir };
+        let mut process = Self { name, program, running, admin_port, log, dir: None };
         process.ready().await?;
         Ok(process)
     }
@@ -73,7 +91,7 @@ impl Process {
     /// Everything it has written so far, restarts included.
     #[must_use]
     pub fn output(&self) -> String {
-        std::fs::read(self.dir.path().join("log"))
+        std::fs::read(&self.log)
             .map(|written| String::from_utf8_lossy(&written).into_owned())
             .unwrap_or_default()
     }
