@@ -24,6 +24,7 @@ use platform::{
 use proto::webhooks::webhooks_server::WebhooksServer;
 pub use store::migrations::Migrator;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     app::App,
@@ -102,6 +103,7 @@ fn start_consumers(tasks: &mut Tasks, common: &platform::Parts, app: &App) -> an
     Ok(())
 }
 
+/// The consumer ends with the service, also when that is dropped.
 async fn ended(consumer: JoinHandle<()>) -> anyhow::Result<()> {
-    Ok(consumer.await?)
+    Ok(AbortOnDropHandle::new(consumer).await?)
 }

@@ -67,7 +67,9 @@ impl App {
         // The endpoint first, as everywhere: two transactions that lock both can't wait for each other.
         let endpoint = endpoint::find(&*tx, &endpoint_id).await?;
         if endpoint.is_none_or(|endpoint| endpoint.is_disabled()) {
-            return Err(AppError::conflict("the endpoint is disabled; enable it, and what is held for it goes on"));
+            return Err(AppError::conflict(
+                "the endpoint is disabled; enable it, and what is held for it goes on",
+            ));
         }
         let current = delivery::find_to_change(&*tx, id).await?.ok_or_else(no_delivery)?;
         if current.is(State::Pending) && current.lease_until_ms > 0 {

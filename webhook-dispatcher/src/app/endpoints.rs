@@ -96,7 +96,8 @@ impl App {
     pub async fn set_endpoint_disabled(&self, id: &str, disabled: bool) -> AppResult<endpoint::Model> {
         let tx = self.db.begin().await?;
         let current = endpoint::find(&*tx, id).await?.ok_or_else(no_endpoint)?;
-        let standing = current.standing()
+        let standing = current
+            .standing()
             .set_by_operator(disabled)
             .map_err(|error| AppError::conflict(error.to_string()))?;
         let now_ms = self.clock.now_ms();
@@ -119,7 +120,11 @@ impl App {
         let now_ms = self.clock.now_ms();
         let standing = current.standing().gone();
         let changed = save(tx, current, standing, now_ms).await?;
-        tracing::warn!(endpoint = changed.id, reason = GONE, "an endpoint wants nothing any more and was disabled");
+        tracing::warn!(
+            endpoint = changed.id,
+            reason = GONE,
+            "an endpoint wants nothing any more and was disabled"
+        );
         self.announce_disabled(tx, &changed, now_ms).await
     }
 

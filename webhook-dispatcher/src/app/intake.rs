@@ -12,7 +12,12 @@ use crate::{
 
 impl App {
     /// Keeps an event to be told to an instance, and hands its first attempt to the worker if there is room.
-    pub async fn tell_license_issued(&self, event_id: &str, instance_id: &str, body: Vec<u8>) -> AppResult<()> {
+    pub async fn tell_license_issued(
+        &self,
+        event_id: &str,
+        instance_id: &str,
+        body: Vec<u8>,
+    ) -> AppResult<()> {
         let begun = Instant::now();
         let tx = self.db.begin().await?;
         let now_ms = self.clock.now_ms();

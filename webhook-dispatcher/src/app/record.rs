@@ -57,8 +57,11 @@ impl App {
     }
 
     async fn settle_successes(&self, tx: &Tx, batch: &[Finished], settled: &mut Settled) -> AppResult<()> {
-        let leases: Vec<_> =
-            batch.iter().filter(|finished| is_success(finished)).map(|finished| finished.job.lease.clone()).collect();
+        let leases: Vec<_> = batch
+            .iter()
+            .filter(|finished| is_success(finished))
+            .map(|finished| finished.job.lease.clone())
+            .collect();
         let delivered = lease::deliver(&**tx, &leases, self.clock.now_ms()).await?.len() as u64;
         settled.delivered += delivered;
         settled.late += leases.len() as u64 - delivered;

@@ -21,10 +21,9 @@ struct Stored<'a> {
 
 impl App {
     pub(super) fn seal_secrets(&self, secrets: &[LiveSecret]) -> AppResult<Vec<u8>> {
-        let stored = secrets.iter().map(|one| Stored {
-            secret: one.secret.expose().into(),
-            expires_at_ms: one.expires_at_ms,
-        });
+        let stored = secrets
+            .iter()
+            .map(|one| Stored { secret: one.secret.expose().into(), expires_at_ms: one.expires_at_ms });
         let plain = serde_json::to_vec(&stored.collect::<Vec<_>>()).map_err(AppError::unexpected)?;
         self.sealer.seal(SECRETS, &Zeroizing::new(plain))
     }

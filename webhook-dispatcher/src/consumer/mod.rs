@@ -39,7 +39,8 @@ pub fn tell_licenses(bus: &Bus, app: App, shutdown: Shutdown) -> Result<JoinHand
 }
 
 fn decode<T: prost::Message + Default>(message: &Message) -> Result<T, ConsumeError> {
-    T::decode(message.payload.clone()).map_err(|_| ConsumeError::Reject("the payload cannot be decoded".to_owned()))
+    T::decode(message.payload.clone())
+        .map_err(|_| ConsumeError::Reject("the payload cannot be decoded".to_owned()))
 }
 
 fn instance_change(app: &App, message: &Message) -> Result<InstanceChange, ConsumeError> {
@@ -58,7 +59,8 @@ fn instance_change(app: &App, message: &Message) -> Result<InstanceChange, Consu
 
 fn secret(sealer: &Sealer, given: &TenantSecret) -> Result<Secret, ConsumeError> {
     let text = open(sealer.open_text(purpose::WEBHOOK_SECRET, &given.sealed_secret))?;
-    let secret = text.parse().map_err(|_| ConsumeError::Reject("a webhook secret is not of its form".to_owned()))?;
+    let secret =
+        text.parse().map_err(|_| ConsumeError::Reject("a webhook secret is not of its form".to_owned()))?;
     Ok(Secret { secret, expires_at_ms: given.expires_at_ms })
 }
 

@@ -59,10 +59,10 @@ const PUBLIC_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 /// Networks within it that are not public, or that lead to IPv4 addresses which this rule could not see.
 const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
-    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),      // protocol assignments: Teredo, benchmarks, ORCHID, RFC 2928
-    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),  // documentation, RFC 3849
-    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),      // 6to4, RFC 3056
-    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),      // documentation, RFC 9637
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // protocol assignments: Teredo, benchmarks, ORCHID, RFC 2928
+    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), // documentation, RFC 3849
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), // 6to4, RFC 3056
+    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // documentation, RFC 9637
 ];
 
 const fn v4(octets: [u8; 4], prefix: u8) -> Ipv4Net {

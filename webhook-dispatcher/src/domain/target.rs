@@ -6,7 +6,9 @@ use super::address::Scheme;
 
 /// Why a base URL cannot be an endpoint's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the base URL of an instance must be http or https with a host and without credentials, query or fragment")]
+#[error(
+    "the base URL of an instance must be http or https with a host and without credentials, query or fragment"
+)]
 pub struct BadBaseUrl;
 
 /// An instance's base URL, checked.
@@ -63,7 +65,14 @@ mod tests {
 
     #[test]
     fn what_is_no_base_is_refused() {
-        for base in ["", "shop.example", "ftp://shop.example", "https://u:p@shop.example", "https://a.b/?q", "https://a.b/#f"] {
+        for base in [
+            "",
+            "shop.example",
+            "ftp://shop.example",
+            "https://u:p@shop.example",
+            "https://a.b/?q",
+            "https://a.b/#f",
+        ] {
             assert_eq!(BaseUrl::parse(base), Err(BadBaseUrl), "{base}");
         }
     }

@@ -39,7 +39,11 @@ impl Recorder {
         batch.sort_by(|a, b| a.job.lease.delivery_id.cmp(&b.job.lease.delivery_id));
         while let Err(error) = self.app.record(batch).await {
             if Instant::now() > give_up {
-                tracing::error!(?error, lost = batch.len(), "results of attempts were lost; they are made again");
+                tracing::error!(
+                    ?error,
+                    lost = batch.len(),
+                    "results of attempts were lost; they are made again"
+                );
                 return;
             }
             tracing::warn!(?error, "results of attempts could not be written; trying again");

@@ -34,8 +34,13 @@ impl Signed {
     pub fn new(job: &Job, now_ms: i64) -> Result<Self, CannotSign> {
         let url = job.recipient.base_url.of_event(&job.event)?;
         let live = |end: Option<i64>| end.is_none_or(|end| end > now_ms);
-        let secrets: Vec<&WebhookSecret> =
-            job.recipient.secrets.iter().filter(|one| live(one.expires_at_ms)).map(|one| &one.secret).collect();
+        let secrets: Vec<&WebhookSecret> = job
+            .recipient
+            .secrets
+            .iter()
+            .filter(|one| live(one.expires_at_ms))
+            .map(|one| &one.secret)
+            .collect();
         if secrets.is_empty() {
             return Err(CannotSign::NoSecret);
         }

@@ -1,15 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use platform::{
-    Clock, Shutdown,
-    clock::millis,
-    telemetry::SPANS,
-};
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::Instant,
-};
+use platform::{Clock, Shutdown, clock::millis, telemetry::SPANS};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{Attempted, Client, Finished, Job, Signed, Slots};

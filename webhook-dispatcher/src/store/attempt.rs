@@ -1,6 +1,8 @@
 //! Attempts: each HTTP request of a delivery, and what came of it.
 
-use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel, QueryOrder as _, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ConnectionTrait, DbErr, IntoActiveModel, QueryOrder as _, entity::prelude::*, sea_query::OnConflict,
+};
 
 /// An attempt, by the delivery and its number.
 #[sea_orm::model]
@@ -30,13 +32,8 @@ pub async fn record(tx: &impl ConnectionTrait, attempts: Vec<Model>) -> Result<(
     if attempts.is_empty() {
         return Ok(());
     }
-    let told = [
-        Column::StartedAtMs,
-        Column::DurationMs,
-        Column::Status,
-        Column::Outcome,
-        Column::ResponseSize,
-    ];
+    let told =
+        [Column::StartedAtMs, Column::DurationMs, Column::Status, Column::Outcome, Column::ResponseSize];
     let rows = attempts.into_iter().map(IntoActiveModel::into_active_model);
     Entity::insert_many(rows)
         .on_conflict(same_attempt().update_columns(told).to_owned())

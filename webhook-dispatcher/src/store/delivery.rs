@@ -1,8 +1,8 @@
 //! Deliveries: one message to one endpoint. Everything about leases is in [`super::lease`].
 
 use sea_orm::{
-    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order, PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select,
-    entity::prelude::*, sea_query::Query,
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
+    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select, entity::prelude::*, sea_query::Query,
 };
 
 use crate::domain::delivery::State;
@@ -152,7 +152,12 @@ pub async fn list_held_before(
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let held = Entity::find().filter(Column::State.eq(State::Held.as_str()));
-    held.filter(Column::CreatedAtMs.lt(before_ms)).order_by_asc(Column::Id).limit(limit).lock_exclusive().all(tx).await
+    held.filter(Column::CreatedAtMs.lt(before_ms))
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .lock_exclusive()
+        .all(tx)
+        .await
 }
 
 /// Forgets those that were settled before then, and their attempts.

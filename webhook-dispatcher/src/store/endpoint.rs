@@ -2,8 +2,8 @@
 
 use platform::db::now_ms_sql;
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, Order, PaginatorTrait as _, QueryOrder as _,
-    QuerySelect as _, entity::prelude::*,
+    ActiveModelTrait as _, ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _,
+    Order, PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
 };
 
 use crate::domain::endpoint::Standing;

@@ -5,8 +5,7 @@
 
 use platform::db::{now_ms_sql, skip_locked_sql};
 use sea_orm::{
-    Condition, ConnectionTrait, DbErr, FromQueryResult, Statement, UpdateMany, Value,
-    entity::prelude::*,
+    Condition, ConnectionTrait, DbErr, FromQueryResult, Statement, UpdateMany, Value, entity::prelude::*,
 };
 
 use super::delivery::{Column, Entity, Model};
@@ -106,12 +105,7 @@ pub async fn retry(
 }
 
 /// No more attempts. False: too late.
-pub async fn die(
-    tx: &impl ConnectionTrait,
-    lease: &Lease,
-    reason: &str,
-    now_ms: i64,
-) -> Result<bool, DbErr> {
+pub async fn die(tx: &impl ConnectionTrait, lease: &Lease, reason: &str, now_ms: i64) -> Result<bool, DbErr> {
     let update = give_up(Entity::update_many())
         .col_expr(Column::State, Expr::value(State::Dead.as_str()))
         .col_expr(Column::Failures, one_more(Column::Failures))

@@ -1,0 +1,337 @@
+//! The service, running, with everything around it.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use platform::{
+    AppError, AppResult, Clock, Ids, Principal, Random, Shutdown,
+    admin::AdminConfig,
+    bus::{Bus, ConsumerSpec, EmbeddedBus, JetStreamBus, Message, NatsConfig},
+    db::{self, DatabaseConfig, Db},
+    grpc::{Channel, GrpcConfig, IdentityConfig, Peer, PeerConfig},
+    lifecycle::LifecycleConfig,
+    sealing::{Sealer, SealingConfig},
+    secret::Secret,
+    telemetry::{TelemetryConfig, TraceContext},
+};
+use proto::{
+    events::{LicenseIssued, TenantChanged, TenantSecret, purpose, subject},
+    webhooks::{self as api, webhooks_client::WebhooksClient},
+};
+use testkit::{
+    Log,
+    receiver::Receiver,
+    servers::{Nats, default_root},
+};
+use tokio::{net::TcpListener, task::AbortHandle};
+use tokio_util::sync::DropGuard;
+use webhook_dispatcher::{Config, Migrator, Parts, config::DeliveryConfig};
+use wire::standard_webhooks::WebhookSecret;
+
+pub(crate) const EMAIL: &str = "merchant@shop.example";
+pub(crate) const WAIT: Duration = Duration::from_secs(20);
+const BUS_KEY: [u8; 32] = [7; 32];
+
+/// Which parts it runs on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    Embedded,
+    Servers,
+}
+
+pub(crate) struct Dispatcher {
+    pub(crate) clock: Clock,
+    pub(crate) folder: tempfile::TempDir,
+    /// The store, to do what only time or a broken replica does.
+    pub(crate) db: Db,
+    bus: Bus,
+    config: Config,
+    ids: Ids,
+    bus_sealer: Sealer,
+    peer: Peer,
+    first: AbortHandle,
+    announced: Arc<Log<Message>>,
+    shutdown: Shutdown,
+    _stop: DropGuard,
+    _nats: Option<Nats>,
+}
+
+impl Dispatcher {
+    pub(crate) async fn start(on: On) -> Self {
+        let allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
+        let delivery =
+            DeliveryConfig { timeout_seconds: 3, lease_seconds: 5, allow_cidrs, ..DeliveryConfig::default() };
+        Self::start_with(on, delivery).await
+    }
+
+    pub(crate) async fn start_with(on: On, delivery: DeliveryConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (bus, database, nats) = parts_of(on, folder.path()).await;
+        let shutdown = Shutdown::new();
+        let clock = Clock::manual(1_800_000_000_000);
+        let announced = follow(&bus, &shutdown);
+        let config = config(database, delivery);
+        let db = Db::connect(&config.database, "webhooks").await.unwrap();
+        db::migrate::<Migrator>(&db, "webhooks").await.unwrap();
+        let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = peer(&format!("http://{}", grpc.local_addr().unwrap()));
+        let first = run(&config, &bus, &clock, grpc, &shutdown).await;
+        Self {
+            ids: Ids::new(clock.clone(), Random::seeded(3)),
+            bus_sealer: Sealer::new(&SealingConfig::single(&BUS_KEY), Random::seeded(4)).unwrap(),
+            _stop: shutdown.clone().drop_guard(),
+            _nats: nats,
+            clock,
+            folder,
+            db,
+            bus,
+            config,
+            peer,
+            first,
+            announced,
+            shutdown,
+        }
+    }
+
+    /// Starts another replica on the same store and bus.
+    pub(crate) async fn add_replica(&self) -> AbortHandle {
+        let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        run(&self.config, &self.bus, &self.clock, grpc, &self.shutdown).await
+    }
+
+    /// The first replica ends in the middle of whatever it does.
+    pub(crate) fn kill_first(&self) {
+        self.first.abort();
+    }
+
+    // What license-svc announces.
+
+    pub(crate) async fn shop(&self, instance_id: &str) -> Shop {
+        let shop = Shop { receiver: Receiver::start().await.unwrap(), secret: secret(1) };
+        self.register(instance_id, &shop.receiver.url()).await;
+        shop
+    }
+
+    /// Makes an endpoint at this URL and waits until it is there.
+    pub(crate) async fn register(&self, instance_id: &str, base_url: &str) -> api::Endpoint {
+        self.tenant_changed(self.tenant(instance_id, base_url, 1)).await;
+        let look = || async { self.endpoint(instance_id).await };
+        testkit::eventually("the endpoint", WAIT, look).await.unwrap()
+    }
+
+    pub(crate) fn tenant(&self, instance_id: &str, base_url: &str, revision: u32) -> TenantChanged {
+        TenantChanged {
+            instance_id: instance_id.to_owned(),
+            base_url: base_url.to_owned(),
+            disabled: false,
+            secrets: vec![self.sealed(&secret(1), None)],
+            revision,
+        }
+    }
+
+    pub(crate) fn sealed(&self, secret: &WebhookSecret, expires_at_ms: Option<i64>) -> TenantSecret {
+        let sealed_secret =
+            self.bus_sealer.seal(purpose::WEBHOOK_SECRET, secret.expose().as_bytes()).unwrap();
+        TenantSecret { sealed_secret, expires_at_ms }
+    }
+
+    pub(crate) async fn tenant_changed(&self, change: TenantChanged) {
+        self.publish(subject::TENANT_CHANGED, &change, TraceContext::default()).await;
+    }
+
+    pub(crate) async fn issue(&self, instance_id: &str) {
+        self.issue_in(instance_id, TraceContext::default()).await;
+    }
+
+    pub(crate) async fn issue_in(&self, instance_id: &str, trace: TraceContext) {
+        let seal = |purpose, text: &str| self.bus_sealer.seal(purpose, text.as_bytes()).unwrap();
+        let issued = LicenseIssued {
+            license_id: "lic_1".to_owned(),
+            order_id: "ord_1".to_owned(),
+            instance_id: instance_id.to_owned(),
+            marketplace_id: "@acme/seo-pro".to_owned(),
+            version: "2.0.0".to_owned(),
+            sealed_license_key: seal(purpose::LICENSE_KEY, "CC-TEST-KEY"),
+            sealed_purchased_by: seal(purpose::CUSTOMER_EMAIL, EMAIL),
+        };
+        self.publish(subject::LICENSE_ISSUED, &issued, trace).await;
+    }
+
+    async fn publish(&self, subject: &str, event: &impl prost::Message, trace: TraceContext) {
+        let payload = event.encode_to_vec().into();
+        let id = self.ids.generate("evt");
+        self.bus.publish(&Message { id, subject: subject.to_owned(), payload, trace }).await.unwrap();
+    }
+
+    /// Waits for an announcement and decodes it.
+    pub(crate) async fn announcement<T: prost::Message + Default>(&self, subject: &str) -> T {
+        let find = |all: &[Message]| all.iter().find(|message| message.subject == subject).cloned();
+        let message = self.announced.wait(subject, WAIT, find).await.unwrap();
+        T::decode(message.payload).unwrap()
+    }
+
+    // What the operator sees and does.
+
+    pub(crate) fn client(&self) -> WebhooksClient<Channel> {
+        WebhooksClient::new(self.peer.channel())
+    }
+
+    pub(crate) fn request<T>(&self, principal: &Principal, message: T) -> tonic::Request<T> {
+        self.peer.request(principal, message).unwrap()
+    }
+
+    fn ask<T>(&self, message: T) -> tonic::Request<T> {
+        self.request(&Principal::Operator, message)
+    }
+
+    pub(crate) async fn endpoint(&self, instance_id: &str) -> Option<api::Endpoint> {
+        let ask =
+            api::ListEndpointsRequest { instance_id: Some(instance_id.to_owned()), ..Default::default() };
+        let list = self.client().list_endpoints(self.ask(ask)).await.unwrap().into_inner();
+        list.endpoints.into_iter().next()
+    }
+
+    pub(crate) async fn set_disabled(&self, instance_id: &str, disabled: bool) -> AppResult<api::Endpoint> {
+        let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
+        let ask = self.ask(api::SetEndpointDisabledRequest { endpoint_id, disabled });
+        Ok(self.client().set_endpoint_disabled(ask).await.map_err(AppError::from)?.into_inner())
+    }
+
+    pub(crate) async fn deliveries(
+        &self,
+        ask: api::ListDeliveriesRequest,
+    ) -> AppResult<api::ListDeliveriesResponse> {
+        Ok(self.client().list_deliveries(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
+    }
+
+    pub(crate) async fn deliveries_to(&self, instance_id: &str) -> Vec<api::Delivery> {
+        let instance_id = Some(instance_id.to_owned());
+        let ask = api::ListDeliveriesRequest { instance_id, limit: 100, ..Default::default() };
+        self.deliveries(ask).await.unwrap().deliveries
+    }
+
+    pub(crate) async fn delivery(&self, id: &str) -> api::DeliveryDetail {
+        let ask = self.ask(api::GetDeliveryRequest { delivery_id: id.to_owned() });
+        self.client().get_delivery(ask).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn replay(&self, id: &str) -> AppResult<api::Delivery> {
+        let ask = self.ask(api::ReplayDeliveryRequest { delivery_id: id.to_owned() });
+        Ok(self.client().replay_delivery(ask).await.map_err(AppError::from)?.into_inner())
+    }
+
+    /// Waits until the instance's newest delivery satisfies this.
+    pub(crate) async fn newest(
+        &self,
+        instance_id: &str,
+        what: &str,
+        wanted: impl Fn(&api::DeliveryDetail) -> bool,
+    ) -> api::DeliveryDetail {
+        let look = || async {
+            let newest = self.deliveries_to(instance_id).await.into_iter().next()?;
+            Some(self.delivery(&newest.delivery_id).await).filter(&wanted)
+        };
+        testkit::eventually(what, WAIT, look).await.unwrap()
+    }
+
+    /// Waits until the instance's newest delivery is in this state.
+    pub(crate) async fn reaches(&self, instance_id: &str, state: &str) -> api::DeliveryDetail {
+        self.newest(instance_id, state, |detail| detail.delivery.as_ref().unwrap().state == state).await
+    }
+
+    /// Waits until an attempt with this number is recorded.
+    pub(crate) async fn attempted(&self, instance_id: &str, number: u32) -> api::DeliveryDetail {
+        let what = format!("attempt {number}");
+        self.newest(instance_id, &what, |detail| {
+            detail.attempts.iter().any(|attempt| attempt.number == number)
+        })
+        .await
+    }
+
+    /// Lets the time pass until the delivery is due, and answers how long that was.
+    pub(crate) fn pass_until_due(&self, detail: &api::DeliveryDetail) -> Duration {
+        let due = detail.delivery.as_ref().unwrap().next_attempt_at_ms.unwrap();
+        let wait = Duration::from_millis(u64::try_from(due - self.clock.now_ms()).unwrap());
+        self.clock.advance(wait);
+        wait
+    }
+}
+
+/// A shop that can be told something.
+pub(crate) struct Shop {
+    pub(crate) receiver: Receiver,
+    pub(crate) secret: WebhookSecret,
+}
+
+/// The secret that is made of this byte.
+pub(crate) fn secret(byte: u8) -> WebhookSecret {
+    WebhookSecret::from_random([byte; 32])
+}
+
+async fn run(
+    config: &Config,
+    bus: &Bus,
+    clock: &Clock,
+    grpc: TcpListener,
+    shutdown: &Shutdown,
+) -> AbortHandle {
+    let common = platform::Parts { clock: clock.clone(), ..platform::Parts::new(bus.clone()) };
+    let db = Db::connect(&config.database, "webhooks").await.unwrap();
+    let parts = Parts { common, db, grpc };
+    tokio::spawn(webhook_dispatcher::run(config.clone(), parts, shutdown.clone())).abort_handle()
+}
+
+/// A NATS of its own for each test: durable consumers of one name share their messages.
+async fn parts_of(on: On, folder: &Path) -> (Bus, DatabaseConfig, Option<Nats>) {
+    if on == On::Embedded {
+        let bus = EmbeddedBus::open(&folder.join("bus.db"), Clock::system()).await.unwrap();
+        return (Bus::new(bus), DatabaseConfig::sqlite(&folder.join("webhooks.db")), None);
+    }
+    let nats = Nats::start(&default_root().unwrap()).await.unwrap();
+    let bus = JetStreamBus::connect(&NatsConfig::new(nats.url())).await.unwrap();
+    let url = Secret::new(testkit::servers::test_env().fresh_database().await.unwrap());
+    (Bus::new(bus), DatabaseConfig { url, max_connections: 8 }, Some(nats))
+}
+
+/// Everything that the dispatcher announces.
+fn follow(bus: &Bus, shutdown: &Shutdown) -> Arc<Log<Message>> {
+    let log = Arc::new(Log::default());
+    let seen = Arc::clone(&log);
+    let handler = move |message: Message| {
+        let seen = Arc::clone(&seen);
+        async move {
+            seen.push(message);
+            Ok(())
+        }
+    };
+    let spec = ConsumerSpec::new("test", [subject::DELIVERY_DEAD, subject::ENDPOINT_DISABLED]);
+    bus.consume(spec, shutdown.clone(), handler).unwrap();
+    log
+}
+
+fn peer(url: &str) -> Peer {
+    let peer = PeerConfig { url: url.to_owned(), ca: None };
+    Peer::connect(&peer, &IdentityConfig { name: "gateway".to_owned(), credential: credential() }).unwrap()
+}
+
+fn credential() -> Secret {
+    Secret::new("the gateway's own credential")
+}
+
+fn config(database: DatabaseConfig, delivery: DeliveryConfig) -> Config {
+    let nowhere = "127.0.0.1:0".parse().unwrap();
+    Config {
+        telemetry: TelemetryConfig::default(),
+        admin: AdminConfig { listen: nowhere },
+        bus: NatsConfig::new("nats://127.0.0.1:1"),
+        lifecycle: LifecycleConfig::default(),
+        database,
+        grpc: GrpcConfig {
+            listen: nowhere,
+            callers: [("gateway".to_owned(), credential())].into(),
+            tls: None,
+        },
+        sealing: SealingConfig::single(&[9; 32]),
+        bus_sealing: SealingConfig::single(&BUS_KEY),
+        delivery,
+    }
+}

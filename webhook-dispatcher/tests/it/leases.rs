@@ -1,0 +1,87 @@
+//! Replicas that die or freeze in the middle of an attempt.
+
+use platform::db::Db;
+use sea_orm::{ConnectionTrait as _, Statement};
+use testkit::receiver::{Answer, Receiver};
+
+use crate::harness::{Dispatcher, WAIT};
+
+over_both! {
+    a_killed_replicas_work_is_taken_over,
+    a_frozen_replicas_late_result_changes_nothing_and_is_recorded,
+    two_replicas_share_the_work,
+}
+
+async fn a_killed_replicas_work_is_taken_over(dispatcher: Dispatcher) {
+    let shop = dispatcher.shop("inst_1").await;
+    shop.receiver.script([Answer::hang()]);
+    dispatcher.issue("inst_1").await;
+    shop.receiver.wait_for_count(1, WAIT).await.unwrap();
+    dispatcher.kill_first();
+    dispatcher.add_replica().await;
+    let requests = shop.receiver.wait_for_count(2, WAIT).await.unwrap();
+    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    let settled = || async {
+        let row = states(&dispatcher.db).await;
+        (row == [("delivered".to_owned(), 2)]).then_some(())
+    };
+    testkit::eventually("the delivery", WAIT, settled).await.unwrap();
+    assert_eq!(outcomes(&dispatcher.db).await, ["lost", "success"]);
+}
+
+async fn a_frozen_replicas_late_result_changes_nothing_and_is_recorded(dispatcher: Dispatcher) {
+    let shop = dispatcher.shop("inst_1").await;
+    shop.receiver.script([Answer::status(500).after(std::time::Duration::from_secs(2))]);
+    dispatcher.issue("inst_1").await;
+    shop.receiver.wait_for_count(1, WAIT).await.unwrap();
+    // While the replica was frozen, its lease ran out; the change of another instance wakes the claimer.
+    dispatcher.db.write().execute_unprepared("UPDATE deliveries SET lease_until_ms = 1").await.unwrap();
+    dispatcher.register("inst_2", &Receiver::start().await.unwrap().url()).await;
+    let taken_over = dispatcher.reaches("inst_1", "delivered").await;
+    assert_eq!(taken_over.attempts[0].outcome, "lost");
+
+    let late = dispatcher
+        .newest("inst_1", "the late result", |detail| detail.attempts[0].outcome == "server_error")
+        .await;
+    let delivery = late.delivery.unwrap();
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
+    assert_eq!((late.attempts[0].status, late.attempts[1].status), (Some(500), Some(204)));
+}
+
+async fn two_replicas_share_the_work(dispatcher: Dispatcher) {
+    let shop = dispatcher.shop("inst_1").await;
+    dispatcher.add_replica().await;
+    dispatcher.set_disabled("inst_1", true).await.unwrap();
+    for _ in 0..60 {
+        dispatcher.issue("inst_1").await;
+    }
+    let all_held = || async {
+        let held = states(&dispatcher.db).await.iter().filter(|(state, _)| state == "held").count();
+        (held == 60).then_some(())
+    };
+    testkit::eventually("60 held deliveries", WAIT, all_held).await.unwrap();
+    dispatcher.set_disabled("inst_1", false).await.unwrap();
+    let requests = shop.receiver.wait_for_count(60, WAIT).await.unwrap();
+    let all_delivered = || async {
+        let once = ("delivered".to_owned(), 1);
+        states(&dispatcher.db).await.iter().all(|row| *row == once).then_some(())
+    };
+    testkit::eventually("60 deliveries of one attempt", WAIT, all_delivered).await.unwrap();
+    let mut ids: Vec<_> = requests.iter().map(|request| request.header("webhook-id").unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), shop.receiver.requests().len()), (60, 60));
+}
+
+/// State and attempts of each delivery.
+async fn states(db: &Db) -> Vec<(String, i64)> {
+    let sql = Statement::from_string(db.backend(), "SELECT state, attempts FROM deliveries");
+    let rows = db.read().query_all_raw(sql).await.unwrap();
+    rows.iter().map(|row| (row.try_get("", "state").unwrap(), row.try_get("", "attempts").unwrap())).collect()
+}
+
+async fn outcomes(db: &Db) -> Vec<String> {
+    let sql = Statement::from_string(db.backend(), "SELECT outcome FROM attempts ORDER BY number");
+    let rows = db.read().query_all_raw(sql).await.unwrap();
+    rows.iter().map(|row| row.try_get("", "outcome").unwrap()).collect()
+}

@@ -1,0 +1,29 @@
+//! webhook-dispatcher from outside: events on the bus, a shop that may misbehave, operators' calls; on both stores and
+//! both buses.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+/// Runs the test functions on SQLite with the embedded bus, and on PostgreSQL with `JetStream`.
+macro_rules! over_both {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::harness::Dispatcher::start(crate::harness::On::Embedded).await).await;
+            })+
+        }
+        mod servers {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::harness::Dispatcher::start(crate::harness::On::Servers).await).await;
+            })+
+        }
+    };
+}
+
+mod delivering;
+mod endpoints;
+mod failing;
+mod harness;
+mod leases;
+mod operators;
+mod tracing;

@@ -1,0 +1,89 @@
+//! What operators see and do.
+
+use std::time::Duration;
+
+use platform::{AppError, Code, Principal};
+use proto::webhooks::{GetDeliveryRequest, ListDeliveriesRequest, ListEndpointsRequest};
+use testkit::receiver::Answer;
+
+use crate::harness::{Dispatcher, WAIT};
+
+over_both! {
+    deliveries_are_paged_newest_first_and_filtered,
+    a_replay_sends_again_and_is_idempotent_while_pending,
+    only_operators_are_answered,
+    bad_questions_say_what_would_be_right,
+}
+
+async fn deliveries_are_paged_newest_first_and_filtered(dispatcher: Dispatcher) {
+    let (_one, other) = (dispatcher.shop("inst_1").await, dispatcher.shop("inst_2").await);
+    for _ in 0..5 {
+        dispatcher.issue("inst_1").await;
+        dispatcher.reaches("inst_1", "delivered").await;
+        dispatcher.clock.advance(Duration::from_secs(1));
+    }
+    other.receiver.answer(Answer::status(500));
+    dispatcher.issue("inst_2").await;
+    dispatcher.attempted("inst_2", 1).await;
+
+    let page = async |limit, offset| {
+        dispatcher.deliveries(ListDeliveriesRequest { limit, offset, ..Default::default() }).await.unwrap()
+    };
+    let (first, rest) = (page(4, 0).await, page(4, 4).await);
+    assert_eq!((first.count, first.deliveries.len(), rest.deliveries.len()), (6, 4, 2));
+    let all: Vec<_> = first.deliveries.into_iter().chain(rest.deliveries).collect();
+    assert!(all.is_sorted_by(|a, b| a.created_at_ms >= b.created_at_ms));
+    assert_eq!(all[0].instance_id, "inst_2");
+
+    let state = Some("pending".to_owned());
+    let pending = dispatcher.deliveries(ListDeliveriesRequest { state, ..Default::default() }).await.unwrap();
+    assert_eq!((pending.count, pending.deliveries[0].instance_id.as_str()), (1, "inst_2"));
+    assert_eq!(dispatcher.deliveries_to("inst_1").await.len(), 5);
+}
+
+async fn a_replay_sends_again_and_is_idempotent_while_pending(dispatcher: Dispatcher) {
+    let shop = dispatcher.shop("inst_1").await;
+    dispatcher.issue("inst_1").await;
+    let delivered = dispatcher.reaches("inst_1", "delivered").await.delivery.unwrap();
+    shop.receiver.script([Answer::status(204).after(Duration::from_secs(1))]);
+    dispatcher.replay(&delivered.delivery_id).await.unwrap();
+    shop.receiver.wait_for_count(2, WAIT).await.unwrap();
+    let again = dispatcher.replay(&delivered.delivery_id).await.unwrap();
+    assert_eq!((again.state.as_str(), again.attempts), ("pending", 2));
+    let settled = dispatcher.attempted("inst_1", 2).await;
+    let delivery = settled.delivery.unwrap();
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
+    assert_eq!(shop.receiver.requests().len(), 2);
+}
+
+async fn only_operators_are_answered(dispatcher: Dispatcher) {
+    for principal in [Principal::Anonymous, Principal::InstanceAdmin("inst_1".to_owned())] {
+        let ask = dispatcher.request(&principal, ListEndpointsRequest::default());
+        let refused = AppError::from(dispatcher.client().list_endpoints(ask).await.unwrap_err());
+        assert_eq!(refused.code(), Code::NotAllowed);
+    }
+}
+
+async fn bad_questions_say_what_would_be_right(dispatcher: Dispatcher) {
+    let ask = |state: Option<&str>, event: Option<&str>, limit| ListDeliveriesRequest {
+        state: state.map(str::to_owned),
+        event: event.map(str::to_owned),
+        limit,
+        ..Default::default()
+    };
+    let bad = [
+        (ask(Some("asleep"), None, 0), "pending, delivered, dead, held"),
+        (ask(None, Some("sold"), 0), "license-issued"),
+        (ask(None, None, 101), "at most 100"),
+    ];
+    for (question, right) in bad {
+        let error = dispatcher.deliveries(question).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidData);
+        assert!(error.message().contains(right), "{error}");
+    }
+    let ask = GetDeliveryRequest { delivery_id: "dly_none".to_owned() };
+    let ask = dispatcher.request(&Principal::Operator, ask);
+    let missing = AppError::from(dispatcher.client().get_delivery(ask).await.unwrap_err());
+    assert_eq!(missing.code(), Code::NotFound);
+    assert_eq!(dispatcher.replay("dly_none").await.unwrap_err().code(), Code::NotFound);
+}
