@@ -94,6 +94,8 @@ impl Tasks {
     /// Waits for the end: of the service by `shutdown`, or of a part before its time. Then drains within `bound`.
     pub async fn run_to_end(mut self, bound: Duration) -> Result<(), TaskEnded> {
         let early = tokio::select! {
+            // Looked at first: a part that ends at once because it was asked to is not too early.
+            biased;
             () = self.shutdown.cancelled() => None,
             ended = self.set.join_next() => ended.map(too_early),
         };
@@ -127,6 +129,18 @@ mod tests {
         tasks.spawn("server", async { Err::<(), _>("address in use") });
         let error = tasks.run_to_end(Duration::from_secs(5)).await.unwrap_err();
         assert_eq!(error.to_string(), "server ended: address in use");
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_at_once_when_asked_is_not_too_early() {
+        for _ in 0..64 {
+            let shutdown = Shutdown::new();
+            let mut tasks = Tasks::new(shutdown.clone());
+            tasks.spawn_quiet("worker", async {});
+            tokio::task::yield_now().await;
+            shutdown.cancel();
+            assert!(tasks.run_to_end(Duration::from_secs(5)).await.is_ok());
+        }
     }
 
     #[tokio::test]

@@ -92,7 +92,7 @@ async fn what_is_not_there_and_a_wrong_method_are_told_in_the_same_form() {
 async fn a_download_link_that_was_changed_or_has_died_is_refused() {
     let gateway = Gateway::start().await;
     let path = format!("/dl/{}/10/v-app-1.0.0.zip", "ab".repeat(32));
-    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let now = platform::Clock::system().now_secs();
     let get = |link: String| gateway.http.get(format!("{}{link}", gateway.url)).send();
     let dead = wire::download_url::sign(&[7; 32], &path, now - 1);
     let says = refusal(get(dead).await.unwrap(), 403, "not_allowed").await;

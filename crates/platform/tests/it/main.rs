@@ -2,3 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bus;
+mod calls;
+mod limits;
+mod outbox;
+mod stores;
