@@ -22,7 +22,7 @@ use crate::config::ArtifactsConfig;
 /// A chunk is at least this long, save the last.
 const CHUNK: usize = 64 * 1024;
 /// contracts.md section 2: a download URL lives 15 minutes.
-const PRESIGNED_FOR: Duration = Duration::from_secs(15 * 60);
+const PRESIGNED_FOR: Duration = Duration::from_mins(15);
 const PROBE_WITHIN: Duration = Duration::from_secs(3);
 const DEFAULT_REGION: &str = "us-east-1";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);

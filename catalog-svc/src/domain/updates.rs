@@ -111,7 +111,7 @@ mod tests {
 
     fn permitted(version: &str, permissions: &[&str]) -> Release {
         with(version, |it| {
-            it.manifest.permissions = Some(permissions.iter().map(ToString::to_string).collect())
+            it.manifest.permissions = Some(permissions.iter().map(ToString::to_string).collect());
         })
     }
 
@@ -201,10 +201,19 @@ mod tests {
         }
     }
 
+    /// An app has each version once.
+    fn releases() -> impl Strategy<Value = Vec<Release>> {
+        prop::collection::vec(a_release(), 0..10).prop_map(|mut releases| {
+            releases.sort_by(Release::newest_first);
+            releases.dedup_by(|one, other| one.version() == other.version());
+            releases
+        })
+    }
+
     proptest! {
         #[test]
         fn an_update_is_always_newer_runnable_and_on_offer(
-            releases in prop::collection::vec(a_release(), 0..10), current in a_version(), platform in 0..3_u64,
+            releases in releases(), current in a_version(), platform in 0..3_u64,
         ) {
             let (current, platform) = (version(&current), Version::new(platform, 0, 0));
             let product = product(releases);
@@ -224,7 +233,7 @@ mod tests {
 
         #[test]
         fn who_has_taken_an_update_is_told_of_no_other(
-            releases in prop::collection::vec(a_release(), 0..10), current in a_version(),
+            releases in releases(), current in a_version(),
         ) {
             let product = product(releases);
             if let Some(update) = find_update(&product, &version(&current), None) {
@@ -233,7 +242,7 @@ mod tests {
         }
 
         #[test]
-        fn releases_stand_newest_first_by_semver_precedence(releases in prop::collection::vec(a_release(), 0..10)) {
+        fn releases_stand_newest_first_by_semver_precedence(releases in releases()) {
             let product = product(releases);
             for pair in product.releases().windows(2) {
                 prop_assert!(pair[0].version().cmp_precedence(pair[1].version()) != Ordering::Less);

@@ -11,7 +11,7 @@ use tonic::Streaming;
 use crate::app::{Import, too_large};
 
 /// A sender that stalls must not keep its place for ever.
-const WITHIN: Duration = Duration::from_secs(300);
+const WITHIN: Duration = Duration::from_mins(5);
 
 /// The first message.
 pub(super) async fn read_header(parts: &mut Streaming<ImportReleaseRequest>) -> AppResult<Import> {

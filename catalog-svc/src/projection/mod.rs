@@ -52,7 +52,7 @@ impl Projection {
         let _writing = self.writing.lock().await;
         let products = store::list_products(self.db.read(), None).await?;
         let count = products.len();
-        let loaded = off_thread(move || Snapshot::new(SearchIndex::new()?, products)).await?;
+        let loaded = off_thread(move || Snapshot::new(&SearchIndex::new()?, products)).await?;
         self.current.send_replace(Some(Arc::new(loaded)));
         tracing::info!(apps = count, "catalogue loaded");
         Ok(())

@@ -16,7 +16,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// These products and no others.
-    pub(super) fn new(index: SearchIndex, products: Vec<Product>) -> tantivy::Result<Self> {
+    pub(super) fn new(index: &SearchIndex, products: Vec<Product>) -> tantivy::Result<Self> {
         let changed: Vec<Arc<Product>> = products.into_iter().map(Arc::new).collect();
         let searching = index.apply(&changed)?;
         Ok(Self::of(by_name(changed), searching))

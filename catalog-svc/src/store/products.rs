@@ -134,8 +134,8 @@ pub async fn list_products(
         None => rows = product::Entity::find().all(db).await?,
         Some(names) => {
             for some in names.chunks(IDS_AT_ONCE) {
-                let named = product::Column::MarketplaceId.is_in(some);
-                rows.extend(product::Entity::find().filter(named).all(db).await?);
+                let one_of_them = product::Column::MarketplaceId.is_in(some);
+                rows.extend(product::Entity::find().filter(one_of_them).all(db).await?);
             }
         }
     }
