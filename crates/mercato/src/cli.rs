@@ -1,0 +1,43 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::{demo, serve};
+
+/// A self-hosted, federated app marketplace, in one process.
+///
+/// Without a command it runs the demo: a marketplace with a few apps, a stand-in for Stripe and a shop to click in.
+#[derive(Debug, Parser)]
+#[command(name = "mercato", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Serve(serve::ServeArgs),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command.unwrap_or_else(|| Command::Demo(demo::DemoArgs::default())) {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

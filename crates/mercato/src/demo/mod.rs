@@ -1,0 +1,104 @@
+//! `mercato demo`: a marketplace with a few apps, a stand-in for Stripe and a shop, to click in.
+
+mod buy;
+mod marketplace;
+mod operator;
+mod ports;
+mod running;
+mod samples;
+mod shop;
+mod urls;
+mod words;
+
+use std::{env, path::PathBuf, time::Duration};
+
+use buy::Stopwatch;
+use clap::Args;
+use platform::{
+    Shutdown, lifecycle,
+    telemetry::{LogFormat, Telemetry, TelemetryConfig},
+};
+pub use ports::Ports;
+pub use running::{Demo, Options, Running, start};
+
+const DEFAULT_FOLDER: &str = "data/demo";
+/// How long the last spans may take on their way to the collector.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
+/// Try the marketplace: seven apps, a stand-in for Stripe, and a shop that buys.
+///
+/// Everything runs in this process and listens on this machine only. What is bought stays in the data folder.
+#[derive(Debug, Default, Args)]
+#[command(after_help = words::EXAMPLES)]
+pub struct DemoArgs {
+    /// Buy one app without a browser, tell each step with its milliseconds, and end. Uses a folder of its own, which
+    /// it removes, and free ports, unless these are named.
+    #[arg(long)]
+    buy: bool,
+    /// The folder that keeps everything; `data/demo` where none is named.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Take five ports from this one on, in place of 8080 to 8082, 8090 and 12111.
+    #[arg(long, value_name = "PORT", conflicts_with = "ephemeral")]
+    port_base: Option<u16>,
+    /// Take any free ports.
+    #[arg(long)]
+    ephemeral: bool,
+    /// Tell what happens inside, on standard error.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Does what the command line says.
+pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    let telemetry = Telemetry::start(&args.telemetry(), "mercato")?;
+    let shutdown = lifecycle::on_signals()?;
+    let ended = if args.buy {
+        buy_one(&args, &telemetry, shutdown).await
+    } else {
+        stay_open(&args, &telemetry, shutdown).await
+    };
+    telemetry.stop(LAST_SPANS).await;
+    ended
+}
+
+async fn stay_open(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -> anyhow::Result<()> {
+    let running = start(args.options(None), Some(telemetry), shutdown).await?;
+    words::welcome(&running.demo);
+    running.until_stopped().await
+}
+
+async fn buy_one(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -> anyhow::Result<()> {
+    // Removed with everything in it when it is dropped: after the demo has ended.
+    let throw_away = args.data.is_none().then(tempfile::tempdir).transpose()?;
+    let options = args.options(throw_away.as_ref().map(|folder| folder.path().to_owned()));
+    let watch = Stopwatch::start();
+    let running = start(options, Some(telemetry), shutdown.clone()).await?;
+    let bought = tokio::select! {
+        bought = buy::one(&running.demo, watch) => bought,
+        () = shutdown.cancelled() => Err(anyhow::anyhow!("it was interrupted, or a part of it ended")),
+    };
+    // Why a part ended says more than what did not come of it.
+    running.stop().await?;
+    bought
+}
+
+impl DemoArgs {
+    fn options(&self, throw_away: Option<PathBuf>) -> Options {
+        let ports = match self.port_base {
+            Some(base) => Ports::From(base),
+            None if self.ephemeral || throw_away.is_some() => Ports::Free,
+            None => Ports::Usual,
+        };
+        let data = throw_away.or_else(|| self.data.clone()).unwrap_or_else(|| DEFAULT_FOLDER.into());
+        Options { data, ports }
+    }
+
+    fn telemetry(&self) -> TelemetryConfig {
+        TelemetryConfig {
+            otlp_endpoint: env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok(),
+            log_format: LogFormat::Human,
+            log_filter: if self.verbose { "info" } else { "warn" }.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! From a folder to a demo that runs, and its end.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use platform::{Clock, Random, Shutdown, admin, secret::Secret, telemetry::Telemetry};
+use serde::{Deserialize, Serialize};
+use stripe_sim::{SimConfig, StripeSim, WebhookEndpoint};
+use tokio::net::TcpListener;
+
+use super::{
+    marketplace::{self, DemoKeys},
+    operator::{Operator, ShopKeys},
+    ports::{Bound, Ports},
+    samples,
+    shop::{self, Pages},
+    urls::Urls,
+};
+use crate::{
+    assembly::{Assembly, Listeners},
+    private,
+    secrets::Secrets,
+};
+
+const FILE: &str = "demo.json";
+
+/// How a demo is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder that keeps everything.
+    pub data: PathBuf,
+    /// Where it listens.
+    pub ports: Ports,
+}
+
+/// Where a running demo is, and its keys: what `demo.json` in its folder says while it runs.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Demo {
+    /// The folder that keeps everything.
+    pub data: PathBuf,
+    /// The REST API.
+    pub gateway_url: String,
+    /// Where Stripe's events arrive.
+    pub payments_url: String,
+    /// The stand-in for Stripe.
+    pub stripe_url: String,
+    /// The shop.
+    pub shop_url: String,
+    /// `/livez`, `/readyz`, `/metrics`, where the process serves them.
+    pub admin_url: Option<String>,
+    /// The operator's `ak_…`.
+    pub admin_key: String,
+    /// The shop's `inst_…`.
+    pub instance_id: String,
+    /// The shop's `pk_…`.
+    pub publishable_key: String,
+    /// The shop's `sk_…`.
+    pub secret_key: String,
+    /// The shop's `whsec_…`.
+    pub webhook_secret: String,
+    /// The key that the stand-in for Stripe takes.
+    pub stripe_key: String,
+    /// The secret by which it signs its events.
+    pub stripe_webhook_secret: String,
+    /// Milliseconds from the start until everything answered.
+    pub ready_ms: i64,
+}
+
+/// A demo that runs. It ends with its shutdown, or when one of its parts does.
+pub struct Running {
+    /// Where it is, and its keys.
+    pub demo: Demo,
+    shutdown: Shutdown,
+    ended: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Ends it and waits for the end.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        self.until_stopped().await
+    }
+
+    /// Waits for the end.
+    pub async fn until_stopped(self) -> anyhow::Result<()> {
+        let ended = self.ended.await?;
+        private::remove(&self.demo.data.join(FILE))?;
+        ended
+    }
+}
+
+struct Folder {
+    path: PathBuf,
+    secrets: Secrets,
+    keys: DemoKeys,
+}
+
+/// Starts a demo; it is ready when this returns. The admin port is only served where telemetry is handed in.
+pub async fn start(
+    options: Options,
+    telemetry: Option<&Telemetry>,
+    shutdown: Shutdown,
+) -> anyhow::Result<Running> {
+    platform::tls::install_provider();
+    let clock = Clock::system();
+    let began_ms = clock.now_ms();
+    let bound = options.ports.bind().await?;
+    let folder = Folder::open(&options.data)?;
+    let urls = Urls::of(&bound)?;
+    // Whatever fails from here on takes down what was started before it.
+    let guard = shutdown.clone().drop_guard();
+    let settings =
+        marketplace::settings(&folder.path, folder.secrets.clone(), &folder.keys, &bound, &urls)?;
+    let Bound { gateway, payments, admin, shop, stripe } = bound;
+    let mut assembly =
+        Assembly::start(settings, Listeners { gateway, payments }, shutdown.clone()).await?;
+    start_stripe(&mut assembly, stripe, &folder, &urls).await?;
+    if let Some(telemetry) = telemetry {
+        tokio::spawn(admin::serve(admin, assembly.readiness(), telemetry.metrics(), shutdown.clone()));
+    }
+    assembly.until_ready().await?;
+    let shop_keys = open_for_business(&mut assembly, shop, &folder, &urls).await?;
+    let mut demo = folder.describe(&urls, shop_keys, telemetry.is_some());
+    demo.ready_ms = clock.now_ms() - began_ms;
+    private::write(&folder.path.join(FILE), &demo)?;
+    guard.disarm();
+    Ok(Running { demo, shutdown, ended: tokio::spawn(assembly.run_to_end()) })
+}
+
+async fn start_stripe(
+    assembly: &mut Assembly,
+    listener: TcpListener,
+    folder: &Folder,
+    urls: &Urls,
+) -> anyhow::Result<()> {
+    let events = format!("{}/stripe/webhook", urls.payments);
+    let mut config = SimConfig::new(listener);
+    config.api_key = folder.keys.stripe_key.expose().to_owned();
+    config.endpoints = vec![WebhookEndpoint::new(events, folder.keys.stripe_webhook_secret.expose())];
+    config.data = Some(folder.path.join("stripe.json"));
+    let tasks = assembly.tasks();
+    let running = StripeSim::start(config, tasks.shutdown()).await.context("the stand-in for Stripe")?;
+    tasks.spawn_quiet("the stand-in for Stripe", running.stopped());
+    Ok(())
+}
+
+/// Publishes the apps, registers the shop, opens it, and gives it an app of which a newer version is published then.
+async fn open_for_business(
+    assembly: &mut Assembly,
+    listener: TcpListener,
+    folder: &Folder,
+    urls: &Urls,
+) -> anyhow::Result<ShopKeys> {
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let operator = Operator::new(http.clone(), urls.gateway.clone(), folder.secrets.admin_key.clone());
+    let keys = marketplace::register(&operator, &folder.path, &urls.shop).await?;
+    let is_new = !folder.path.join(shop::FOLDER).exists();
+    marketplace::publish(&operator, &folder.keys, &samples::FIRST).await?;
+    shop::open(assembly.tasks(), listener, &folder.path, urls, &keys).await?;
+    if is_new {
+        let (app, version) = samples::INSTALLED;
+        Pages::new(http, &urls.shop).install(app, version).await.context("fitting out the shop")?;
+    }
+    marketplace::publish(&operator, &folder.keys, &samples::THEN).await?;
+    Ok(keys)
+}
+
+impl Folder {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let path = private::create_folder(path)?;
+        private::remove(&path.join(FILE))?;
+        let random = Random::system();
+        let (secrets, _) = Secrets::load_or_create(&path, &random)?;
+        let keys = DemoKeys::load_or_create(&path, &random)?;
+        Ok(Self { path, secrets, keys })
+    }
+
+    fn describe(&self, urls: &Urls, shop: ShopKeys, has_admin: bool) -> Demo {
+        let shown = |secret: &Secret| secret.expose().to_owned();
+        Demo {
+            data: self.path.clone(),
+            gateway_url: urls.gateway.clone(),
+            payments_url: urls.payments.clone(),
+            stripe_url: urls.stripe.clone(),
+            shop_url: urls.shop.clone(),
+            admin_url: has_admin.then(|| urls.admin.clone()),
+            admin_key: shown(&self.secrets.admin_key),
+            instance_id: shop.instance_id,
+            publishable_key: shop.publishable_key,
+            secret_key: shown(&shop.secret_key),
+            webhook_secret: shown(&shop.webhook_secret),
+            stripe_key: shown(&self.keys.stripe_key),
+            stripe_webhook_secret: shown(&self.keys.stripe_webhook_secret),
+            ready_ms: 0,
+        }
+    }
+}

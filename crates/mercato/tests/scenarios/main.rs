@@ -1,0 +1,21 @@
+//! A sale and all that surrounds it, by HTTP alone, over both topologies: one process on embedded parts, and five
+//! processes on PostgreSQL, NATS and Valkey.
+//!
+//! Each module is an area with one marketplace for each topology. Its scenarios run in it side by side, each with a
+//! vendor and shops of its own, and are named after what a person would say broke.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[macro_use]
+mod stage;
+
+mod feed;
+mod limits;
+mod operators;
+mod packages;
+mod payments;
+mod requests;
+mod sale;
+mod seats;
+mod shops;
+mod stripe_events;
