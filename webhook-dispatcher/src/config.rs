@@ -1,6 +1,6 @@
 //! What the dispatcher can be told.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use platform::{
@@ -199,13 +199,5 @@ impl StoreConfig for Config {
 
     fn database(&self) -> &DatabaseConfig {
         &self.database
-    }
-}
-
-impl Config {
-    /// Where operators' calls arrive.
-    #[must_use]
-    pub fn listen(&self) -> SocketAddr {
-        self.grpc.listen
     }
 }

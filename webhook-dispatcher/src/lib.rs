@@ -83,7 +83,7 @@ fn start_pipeline(
         jobs,
         results,
         slots: app.slots.clone(),
-        client: Client::new(delivery.client(), common.clock.clone()).context("delivery: no HTTP client")?,
+        client: Client::new(&delivery.client(), common.clock.clone()).context("delivery: no HTTP client")?,
         longest_attempt: delivery.timeout(),
         clock: common.clock.clone(),
     };

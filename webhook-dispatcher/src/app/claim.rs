@@ -45,46 +45,45 @@ impl App {
     }
 
     async fn jobs_of(&self, claimed: Vec<delivery::Model>, begun: Instant) -> AppResult<Vec<Job>> {
-        let mut recipients = self.recipients(&claimed).await?;
-        let mut messages = self.messages(&claimed).await?;
+        let recipients = self.recipients(&claimed).await?;
+        let messages = self.messages(&claimed).await?;
         let mut jobs = Vec::with_capacity(claimed.len());
         for delivery in claimed {
-            let recipient = recipients.get_mut(&delivery.endpoint_id).map(|recipient| Arc::clone(recipient));
-            let message = messages.remove(&delivery.message_id);
-            match (recipient, message) {
-                (Some(recipient), Some(message)) => {
-                    jobs.extend(self.job(&delivery, recipient, &message, begun).await?);
-                }
-                // The lease runs out and it is looked at again; the cause was logged where it was found.
-                _ => tracing::error!(delivery = delivery.id, "a due delivery cannot be read"),
+            let recipient = recipients.get(&delivery.endpoint_id).cloned();
+            if let (Some(recipient), Some(message)) = (recipient, messages.get(&delivery.message_id)) {
+                jobs.extend(self.job(&delivery, recipient, message, begun).await);
             }
         }
         Ok(jobs)
     }
 
-    /// The job, or nothing where a fresh message took the last slot meanwhile.
+    /// The job, or nothing: a fresh message took the last slot meanwhile, or the body cannot be opened (a sealing key
+    /// is not configured); then the lease runs out and it is looked at again.
     async fn job(
         &self,
         delivery: &delivery::Model,
         recipient: Arc<Recipient>,
         message: &message::Model,
         begun: Instant,
-    ) -> AppResult<Option<Job>> {
+    ) -> Option<Job> {
         let lease = Lease { delivery_id: delivery.id.clone(), token: delivery.attempts };
         let Some(slot) = self.slots.try_take(&delivery.endpoint_id) else {
-            lease::give_back(self.db.write(), &lease).await?;
-            return Ok(None);
+            self.give_back(&lease).await;
+            return None;
         };
-        Ok(Some(Job {
+        let body = self.open_body(&message.sealed_body).inspect_err(|error| {
+            tracing::error!(delivery = delivery.id, ?error, "a message cannot be opened");
+        });
+        Some(Job {
             lease,
             lease_ends: begun + self.rules.lease,
             failures: u32::try_from(delivery.failures).unwrap_or(u32::MAX),
             event: delivery.event.clone(),
             recipient,
-            body: self.open_body(&message.sealed_body)?.into(),
+            body: body.ok()?.into(),
             trace: message.trace(),
             slot,
-        }))
+        })
     }
 
     async fn recipients(&self, claimed: &[delivery::Model]) -> AppResult<HashMap<String, Arc<Recipient>>> {
@@ -109,10 +108,15 @@ impl App {
 
     /// Gives a job to the worker. One that has ended meanwhile takes nothing, and the lease is given back.
     pub(super) async fn hand_over(&self, job: Job) {
-        let Err(refused) = self.jobs.try_send(job) else { return };
-        let lease = &refused.into_inner().lease;
+        if let Err(refused) = self.jobs.try_send(job) {
+            self.give_back(&refused.into_inner().lease).await;
+        }
+    }
+
+    async fn give_back(&self, lease: &Lease) {
         if let Err(error) = lease::give_back(self.db.write(), lease).await {
-            tracing::warn!(%error, delivery = lease.delivery_id, "a lease could not be given back; it will run out");
+            let delivery = &lease.delivery_id;
+            tracing::warn!(%error, delivery, "a lease could not be given back; it will run out");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     store::{delivery, message},
 };
 
-const EVERY: Duration = Duration::from_secs(3_600);
+const EVERY: Duration = Duration::from_hours(1);
 /// One commit gives up at most so many.
 const BATCH: u64 = 500;
 

@@ -43,7 +43,9 @@ impl App {
         attempt::record(&*tx, batch.iter().filter_map(row).collect()).await?;
         tx.commit().await?;
         settled.count();
-        self.wake.notify_one();
+        if settled.retried > 0 || batch.iter().any(|finished| finished.attempt.is_none()) {
+            self.wake.notify_one();
+        }
         Ok(())
     }
 

@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn a_busy_endpoint_is_left_alone_as_long_as_it_asked() {
-        let asked = Some(Duration::from_secs(600));
+        let asked = Some(Duration::from_mins(10));
         let next = after(&Answer::status(429, asked), 1, &Schedule::default(), 0.5);
-        assert_eq!(next, Next::Retry { wait: Duration::from_secs(600), throttle: asked });
+        assert_eq!(next, Next::Retry { wait: Duration::from_mins(10), throttle: asked });
     }
 
     proptest! {

@@ -59,12 +59,12 @@ mod tests {
 
     #[test]
     fn seconds_and_all_three_dates_are_read() {
-        assert_eq!(parse("120", 0), Some(Duration::from_secs(120)));
+        assert_eq!(parse("120", 0), Some(Duration::from_mins(2)));
         assert_eq!(parse(" 0 ", 0), Some(Duration::ZERO));
         for date in
             ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
         {
-            assert_eq!(parse(date, THEN - 60), Some(Duration::from_secs(60)), "{date}");
+            assert_eq!(parse(date, THEN - 60), Some(Duration::from_mins(1)), "{date}");
         }
     }
 

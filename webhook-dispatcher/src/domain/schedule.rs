@@ -22,7 +22,7 @@ impl Default for Schedule {
         Self {
             waits: [60, 300, 1_800, 7_200, 43_200].map(Duration::from_secs).to_vec(),
             jitter: 0.2,
-            longest_retry_after: Duration::from_secs(24 * 3_600),
+            longest_retry_after: Duration::from_hours(24),
         }
     }
 }

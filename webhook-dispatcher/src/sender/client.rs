@@ -47,12 +47,12 @@ pub struct Client {
 
 impl Client {
     /// Prepares the two clients, whose resolvers know what each scheme may reach.
-    pub fn new(settings: ClientSettings, clock: Clock) -> reqwest::Result<Self> {
+    pub fn new(settings: &ClientSettings, clock: Clock) -> reqwest::Result<Self> {
         platform::tls::install_provider();
         let policy = Arc::new(settings.policy.clone());
         Ok(Self {
-            https: build(&settings, &policy, Scheme::Https)?,
-            http: build(&settings, &policy, Scheme::Http)?,
+            https: build(settings, &policy, Scheme::Https)?,
+            http: build(settings, &policy, Scheme::Http)?,
             policy,
             max_response_bytes: settings.max_response_bytes,
             clock,
@@ -126,7 +126,7 @@ fn build(
 
 /// Mozilla's roots, built in: the service then needs no certificates of the system it runs on.
 fn tls() -> ClientConfig {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<RootCertStore>();
     ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 

@@ -133,7 +133,7 @@ async fn a_busy_shop_is_left_alone_as_long_as_it_asks(dispatcher: Dispatcher) {
         assert_eq!(detail.delivery.as_ref().unwrap().next_attempt_at_ms, Some(due));
     }
     assert_eq!(shop.receiver.requests().len(), 1);
-    dispatcher.clock.advance(Duration::from_secs(3_600));
+    dispatcher.clock.advance(Duration::from_hours(1));
     shop.receiver.wait_for_count(3, WAIT).await.unwrap();
 }
 
