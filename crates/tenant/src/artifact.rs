@@ -136,6 +136,12 @@ impl Pins {
         }
     }
 
+    /// Whether a key is pinned.
+    #[must_use]
+    pub fn has(&self, holder: &Holder, key: VerifyingKey) -> bool {
+        self.of(holder).contains(&key)
+    }
+
     fn of(&self, holder: &Holder) -> &[VerifyingKey] {
         match holder {
             Holder::Marketplace => &self.marketplace,

@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use platform::{Shutdown, clock::millis};
 use thiserror::Error;
-use wire::{keys::VerifyingKey, license_key::LicenseKey};
+use wire::{keys::VerifyingKey, license_key::LicenseKey, release::ArtifactDigest};
 
 use super::{App, UseCaseError};
 use crate::{
@@ -96,6 +96,7 @@ impl App {
     async fn work_on(&self, job: Job) {
         let (app, version) = (job.marketplace_id.clone(), job.version.clone());
         let outcome = self.try_job(&job).await;
+        let is_done = outcome.is_ok();
         let problem = outcome.err().map(|error| {
             tracing::warn!(%app, %version, %error, "an app could not be installed");
             error.into_problem(job.attempts + 1, self.now_ms())
@@ -112,6 +113,9 @@ impl App {
             // The job is still due: without a pause this would spin.
             self.clock.sleep(retry_delay(1)).await;
         }
+        if let Some(client) = self.client.as_ref().filter(|_| is_done) {
+            self.prove_license(client, &app).await;
+        }
     }
 
     async fn try_job(&self, job: &Job) -> Result<(), JobError> {
@@ -124,10 +128,14 @@ impl App {
         let download = client.download(&job.marketplace_id, &job.version, self.license_key(job).as_ref()).await?;
         let signers = self.signers(job, &product, &download)?;
         let bytes = client.fetch(&download, self.plugins.limits().archive_bytes).await?;
-        self.verify_and_install(job, bytes, download, signers).await?;
-        self.state.change(|state| state.pin(&signers, &job.marketplace_id)).await?;
+        let sha256 = download.sha256;
+        let bytes = verify(job.clone(), bytes, download, signers).await?;
+        // Before the app is in place: no crash in between makes the next key the first one.
+        if !self.state().has_pinned(&signers, &job.marketplace_id) {
+            self.state.change(|state| state.pin(&signers, &job.marketplace_id)).await?;
+        }
+        self.put_in_place(job, bytes, sha256).await?;
         tracing::info!(app = %job.marketplace_id, version = %job.version, "installed");
-        self.prove_license(client, &job.marketplace_id).await;
         Ok(())
     }
 
@@ -148,32 +156,40 @@ impl App {
         })
     }
 
-    /// Hashing, inflating and writing, off the threads that answer.
-    async fn verify_and_install(
-        &self,
-        job: &Job,
-        bytes: Vec<u8>,
-        download: Download,
-        signers: Signers,
-    ) -> Result<(), JobError> {
-        let (plugins, job, now_ms) = (self.plugins.clone(), job.clone(), self.now_ms());
-        let work = move || {
-            let claim = Claim {
-                marketplace_id: &job.marketplace_id,
-                version: &job.version,
-                sha256: &download.sha256,
-                signature: &download.signature,
-                vendor_signature: &download.vendor_signature,
-            };
-            artifact::verify(&bytes, &claim, &signers)?;
-            let Job { marketplace_id, version, allowed, .. } = job;
-            let receipt = Receipt { marketplace_id, version, sha256: download.sha256, installed_at_ms: now_ms };
+    /// Inflating and writing, off the threads that answer.
+    async fn put_in_place(&self, job: &Job, bytes: Vec<u8>, sha256: ArtifactDigest) -> Result<(), JobError> {
+        let Job { marketplace_id, version, allowed, .. } = job.clone();
+        let receipt = Receipt { marketplace_id, version, sha256, installed_at_ms: self.now_ms() };
+        let plugins = self.plugins.clone();
+        blocking(move || {
             let staged = plugins.stage(&bytes, &receipt)?;
             refuse_unseen_permissions(&staged, &allowed)?;
             Ok(staged.commit()?)
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|error| InstallError::from(io::Error::other(error)))?
+        })
+        .await
     }
+}
+
+/// Hashing, off the threads that answer. Gives the bytes back.
+async fn verify(job: Job, bytes: Vec<u8>, download: Download, signers: Signers) -> Result<Vec<u8>, JobError> {
+    blocking(move || {
+        let claim = Claim {
+            marketplace_id: &job.marketplace_id,
+            version: &job.version,
+            sha256: &download.sha256,
+            signature: &download.signature,
+            vendor_signature: &download.vendor_signature,
+        };
+        artifact::verify(&bytes, &claim, &signers)?;
+        Ok(bytes)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
+) -> Result<T, JobError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| InstallError::from(io::Error::other(error)))?
 }
 
 /// An update may do no more than the version it replaces, unless the administrator has seen what is added.

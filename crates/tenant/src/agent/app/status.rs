@@ -69,8 +69,8 @@ impl App {
         Ok(ShopStatus { connected: self.client.is_some(), apps, offers: state.offers.len(), open_checkouts })
     }
 
-    /// The same, once an app is installed and nothing of it is in the queue, or after `patience`.
-    pub(crate) async fn status_once_installed(
+    /// The same, once an app is installed or waits for the administrator, or after `patience`.
+    pub(crate) async fn status_once_settled(
         &self,
         app: &MarketplaceId,
         patience: Duration,
@@ -81,8 +81,8 @@ impl App {
         loop {
             changes.mark_unchanged();
             let status = self.status().await?;
-            let is_there = status.apps.iter().any(|one| one.marketplace_id == *app && one.state == "installed");
-            if is_there {
+            let is_settled = |one: &AppStatus| matches!(one.state, "installed" | "waiting");
+            if status.apps.iter().any(|one| one.marketplace_id == *app && is_settled(one)) {
                 return Ok(status);
             }
             tokio::select! {

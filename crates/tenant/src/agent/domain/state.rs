@@ -6,7 +6,7 @@ use wire::{keys::Jwks, manifest::MarketplaceId};
 
 use super::{Job, Offer, Problem};
 use crate::{
-    artifact::{Holder, Pins},
+    artifact::{Holder, Pins, Signers},
     license::KnownLicense,
 };
 
@@ -205,9 +205,15 @@ impl State {
     }
 
     /// Pins the keys that have vouched for an installation.
-    pub(crate) fn pin(&mut self, signers: &crate::artifact::Signers, app: &MarketplaceId) {
+    pub(crate) fn pin(&mut self, signers: &Signers, app: &MarketplaceId) {
         self.pins.pin(&Holder::Marketplace, signers.marketplace);
         self.pins.pin(&Holder::Vendor(app.vendor().to_owned()), signers.vendor);
+    }
+
+    /// Whether these keys are trusted already.
+    pub(crate) fn has_pinned(&self, signers: &Signers, app: &MarketplaceId) -> bool {
+        self.pins.has(&Holder::Marketplace, signers.marketplace)
+            && self.pins.has(&Holder::Vendor(app.vendor().to_owned()), signers.vendor)
     }
 
     fn adopt(&mut self, issued: Issued, now_ms: i64) {

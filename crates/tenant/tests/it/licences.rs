@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use platform::Clock;
+use serde_json::Value;
+
+use super::{
+    marketplace::{APP, Marketplace},
+    shop::Shop,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+async fn bought(marketplace: &Marketplace) -> Shop {
+    let shop = Shop::connected_to(marketplace).await;
+    shop.buy(APP, "1.0.0").await;
+    shop.deliver_license("dly_1", APP, "1.0.0", &marketplace.license_key()).await;
+    shop.settled(APP).await;
+    shop
+}
+
+/// How the licence stands, once it has been asked about.
+async fn standing(shop: &Shop, wanted: &str) -> Value {
+    let mut standing = Value::Null;
+    let patience = tokio::time::timeout(Duration::from_secs(20), async {
+        while standing["standing"] != wanted {
+            standing = shop.status().await["apps"][0]["license"].clone();
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(patience.await.is_ok(), "the licence never became {wanted}: {standing}");
+    standing
+}
+
+/// The shop starts again on its folder, at a later time.
+async fn later(folder: tempfile::TempDir, marketplace: &Marketplace, clock: &Clock, by: Duration) -> Shop {
+    clock.advance(by);
+    Shop::start(folder, Some(marketplace), |config| config.clock = clock.clone()).await
+}
+
+#[tokio::test]
+async fn a_shop_keeps_an_app_running_for_seven_days_without_the_marketplace() {
+    let marketplace = Marketplace::start().await;
+    let shop = bought(&marketplace).await;
+    standing(&shop, "valid").await;
+    let clock = shop.clock.clone();
+    let folder = shop.stop().await;
+    marketplace.world().is_down = true;
+
+    let shop = later(folder, &marketplace, &clock, 3 * DAY).await;
+    let grace = standing(&shop, "grace").await;
+    assert_eq!(grace["until"], (super::marketplace::NOW_MS / 1000) + 7 * 24 * 60 * 60);
+    assert!(shop.get("/admin/plugins").await.html.contains("may run until"));
+    let folder = shop.stop().await;
+
+    let shop = later(folder, &marketplace, &clock, 4 * DAY).await;
+    standing(&shop, "unproven").await;
+}
+
+#[tokio::test]
+async fn a_revoked_licence_is_shown_and_gives_no_grace() {
+    let marketplace = Marketplace::start().await;
+    let shop = bought(&marketplace).await;
+    standing(&shop, "valid").await;
+    let clock = shop.clock.clone();
+    let folder = shop.stop().await;
+    marketplace.world().code = "REVOKED";
+    let shop = later(folder, &marketplace, &clock, DAY).await;
+    assert_eq!(standing(&shop, "refused").await["code"], "REVOKED");
+    let folder = shop.stop().await;
+    marketplace.world().is_down = true;
+    let shop = later(folder, &marketplace, &clock, DAY).await;
+    standing(&shop, "unproven").await;
+}
