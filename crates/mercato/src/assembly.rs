@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Far more than a start takes; a machine under load is not given up.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What strangers reach.
@@ -179,10 +179,10 @@ impl GrpcListeners {
 impl Stores {
     async fn open(configs: &Configs, readiness: &Readiness) -> anyhow::Result<Self> {
         let (catalog, license, payments, webhooks) = try_join!(
-            open::<_, catalog_svc::Migrator>(&configs.catalog),
-            open::<_, license_svc::Migrator>(&configs.license),
-            open::<_, payments_svc::Migrator>(&configs.payments),
-            open::<_, webhook_dispatcher::Migrator>(&configs.webhooks),
+            Box::pin(open::<_, catalog_svc::Migrator>(&configs.catalog)),
+            Box::pin(open::<_, license_svc::Migrator>(&configs.license)),
+            Box::pin(open::<_, payments_svc::Migrator>(&configs.payments)),
+            Box::pin(open::<_, webhook_dispatcher::Migrator>(&configs.webhooks)),
         )?;
         watch(readiness, "catalog store", &catalog);
         watch(readiness, "license store", &license);

@@ -51,8 +51,9 @@ async fn start(folder: &Path) -> Started {
     let ready = eventually("the demo", PATIENCE, || {
         let ended = running.ended().unwrap();
         assert!(ended.is_none(), "the demo ended: {}", fs::read_to_string(&log).unwrap());
-        let text = fs::read(&file).ok();
-        std::future::ready(text.and_then(|text| serde_json::from_slice(&text).ok()))
+        let told = fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Demo>(&text).ok());
+        // One that was killed leaves its file behind.
+        std::future::ready(told.filter(|demo| demo.pid == running.id()))
     });
     let demo = ready.await.unwrap();
     Started { running, demo }

@@ -132,12 +132,10 @@ pub(super) async fn register(operator: &Operator, folder: &Path, url: &str) -> a
         return Ok(keys);
     };
     operator.move_shop(&instance, url).await?;
-    match kept.filter(|keys| instance.has(keys)) {
-        Some(keys) => Ok(keys),
-        None => {
-            let keys = operator.renew_shop(&instance).await?;
-            private::write(&path, &keys)?;
-            Ok(keys)
-        }
+    if let Some(keys) = kept.filter(|keys| instance.has(keys)) {
+        return Ok(keys);
     }
+    let keys = operator.renew_shop(&instance).await?;
+    private::write(&path, &keys)?;
+    Ok(keys)
 }

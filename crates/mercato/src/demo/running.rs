@@ -36,6 +36,8 @@ pub struct Options {
 /// Where a running demo is, and its keys: what `demo.json` in its folder says while it runs.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Demo {
+    /// The process: one that was killed leaves its file behind.
+    pub pid: u32,
     /// The folder that keeps everything.
     pub data: PathBuf,
     /// The REST API.
@@ -178,6 +180,7 @@ impl Folder {
     fn describe(&self, urls: &Urls, shop: ShopKeys, has_admin: bool) -> Demo {
         let shown = |secret: &Secret| secret.expose().to_owned();
         Demo {
+            pid: std::process::id(),
             data: self.path.clone(),
             gateway_url: urls.gateway.clone(),
             payments_url: urls.payments.clone(),
