@@ -47,7 +47,9 @@ pub struct Signers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ArtifactError {
     /// The bytes are not those that were announced.
-    #[error("the download is not the file that the marketplace announced (its SHA-256 differs); nothing was installed")]
+    #[error(
+        "the download is not the file that the marketplace announced (its SHA-256 differs); nothing was installed"
+    )]
     Digest,
     /// The vendor did not sign these bytes.
     #[error("the vendor's signature doesn't fit the download; nothing was installed")]
@@ -97,7 +99,7 @@ pub enum TrustError {
     Unlisted(Holder),
     /// The key is listed, but it is not among the pinned ones.
     #[error("{0} signs with a new key; accept it to go on")]
-    NewKey(Holder, VerifyingKey),
+    NewKey(Holder, Box<VerifyingKey>),
 }
 
 /// The keys this shop has come to trust.
@@ -122,7 +124,7 @@ impl Pins {
             return Ok(key);
         }
         let key = find(listed).ok_or_else(|| TrustError::Unlisted(holder.clone()))?;
-        if pinned.is_empty() { Ok(key) } else { Err(TrustError::NewKey(holder.clone(), key)) }
+        if pinned.is_empty() { Ok(key) } else { Err(TrustError::NewKey(holder.clone(), Box::new(key))) }
     }
 
     /// Pins a key that has vouched for an installation, or that the administrator has accepted.
@@ -197,7 +199,7 @@ mod tests {
         pins.pin(&vendor, listed[0]);
         assert_eq!(pins.trusted(&vendor, &key(1).key_id(), &[]), Ok(listed[0]), "pinned is enough");
         let asked = pins.trusted(&vendor, &key(2).key_id(), &listed);
-        assert_eq!(asked, Err(TrustError::NewKey(vendor.clone(), listed[1])));
+        assert_eq!(asked, Err(TrustError::NewKey(vendor.clone(), Box::new(listed[1]))));
         pins.pin(&vendor, listed[1]);
         assert_eq!(pins.trusted(&vendor, &key(2).key_id(), &listed), Ok(listed[1]));
     }

@@ -40,7 +40,12 @@ pub enum ProofError {
 }
 
 /// Verifies a licence token offline, from the marketplace's key set as it was last seen.
-pub fn verify_token(jwks: &Jwks, token: &str, expected: &Expected<'_>, now: i64) -> Result<LicenseClaims, ProofError> {
+pub fn verify_token(
+    jwks: &Jwks,
+    token: &str,
+    expected: &Expected<'_>,
+    now: i64,
+) -> Result<LicenseClaims, ProofError> {
     let claims = license_token::verify(jwks, token, expected.issuer, now)?;
     if claims.app != expected.marketplace_id.as_str() {
         return Err(ProofError::OtherApp);
@@ -153,10 +158,16 @@ mod tests {
         }
     }
 
-    fn check(app: &str, instance_id: &str, nonce: Option<&str>, now: i64) -> Result<LicenseClaims, ProofError> {
+    fn check(
+        app: &str,
+        instance_id: &str,
+        nonce: Option<&str>,
+        now: i64,
+    ) -> Result<LicenseClaims, ProofError> {
         let token = license_token::issue(&key(), &key().key_id(), &claims("VALID"));
         let marketplace_id = app.parse().unwrap();
-        let expected = Expected { issuer: "https://m.example", marketplace_id: &marketplace_id, instance_id, nonce };
+        let expected =
+            Expected { issuer: "https://m.example", marketplace_id: &marketplace_id, instance_id, nonce };
         verify_token(&Jwks::new([&key().verifying_key()]), &token, &expected, now)
     }
 

@@ -137,7 +137,8 @@ mod tests {
     use super::*;
 
     fn parse(args: &[&str]) -> ServeArgs {
-        let Command::Serve(args) = Cli::try_parse_from([&["tenant", "serve"], args].concat()).unwrap().command;
+        let Command::Serve(args) =
+            Cli::try_parse_from([&["tenant", "serve"], args].concat()).unwrap().command;
         *args
     }
 

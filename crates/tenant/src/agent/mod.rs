@@ -38,11 +38,16 @@ pub enum StartError {
 
 impl Agent {
     /// Mends what a crash left, takes up what was begun, and serves until `shutdown`.
-    pub async fn start(config: AgentConfig, listener: TcpListener, shutdown: Shutdown) -> Result<Running, StartError> {
+    pub async fn start(
+        config: AgentConfig,
+        listener: TcpListener,
+        shutdown: Shutdown,
+    ) -> Result<Running, StartError> {
         let address = listener.local_addr()?;
         let url = config.public_url.clone();
         let drain = config.drain;
-        let app = assemble(config).await?;
+        // Recovery and the first write touch the disk.
+        let app = tokio::task::spawn_blocking(|| assemble(config)).await.map_err(std::io::Error::other)??;
         let mut tasks = Tasks::new(shutdown);
         tasks.spawn_quiet("installer", Arc::clone(&app).install_until(tasks.shutdown()));
         tasks.spawn_quiet("licences", Arc::clone(&app).verify_licenses_until(tasks.shutdown()));
@@ -52,7 +57,7 @@ impl Agent {
     }
 }
 
-async fn assemble(config: AgentConfig) -> Result<Arc<App>, StartError> {
+fn assemble(config: AgentConfig) -> Result<Arc<App>, StartError> {
     std::fs::create_dir_all(&config.data)?;
     let plugins = Plugins::open(config.data.join("plugins"), config.limits)?;
     let state = StateFile::open(config.data.join("state.json"), &config.random)?;

@@ -17,10 +17,14 @@ use crate::disk;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The disk said no.
-    #[error("the shop's state file can't be read or written; check the data folder's space and permissions: {0}")]
+    #[error(
+        "the shop's state file can't be read or written; check the data folder's space and permissions: {0}"
+    )]
     Disk(#[from] io::Error),
     /// It is not ours, or of a newer version of this program.
-    #[error("the shop's state file can't be understood; bring back a backup of it, or the program's newer version")]
+    #[error(
+        "the shop's state file can't be understood; bring back a backup of it, or the program's newer version"
+    )]
     Unreadable,
 }
 
@@ -34,13 +38,12 @@ pub(crate) struct StateFile {
 
 impl StateFile {
     pub(crate) fn open(path: PathBuf, random: &Random) -> Result<Self, StoreError> {
-        let state = match read(&path)? {
-            Some(state) => state,
-            None => {
-                let state = State::new(hex::encode(random.bytes::<32>()));
-                write(&path, &state)?;
-                state
-            }
+        let state = if let Some(state) = read(&path)? {
+            state
+        } else {
+            let state = State::new(hex::encode(random.bytes::<32>()));
+            write(&path, &state)?;
+            state
         };
         Ok(Self { path, writing: Mutex::new(()), current: watch::Sender::new(Arc::new(state)) })
     }

@@ -21,22 +21,32 @@ pub enum ClientError {
         retry_after: Option<Duration>,
     },
     /// The answer is not what the contract says.
-    #[error("the marketplace's answer can't be read; check that its address is that of a Mercato marketplace")]
+    #[error(
+        "the marketplace's answer can't be read; check that its address is that of a Mercato marketplace"
+    )]
     Unreadable,
     /// The artefact is larger than announced or than is taken.
     #[error("the download is larger than announced or than this shop takes; it was not installed")]
     TooLarge,
     /// The download URL is not one to follow.
-    #[error("the marketplace gave a download address that this shop doesn't follow; it must be as secure as the marketplace's own")]
+    #[error(
+        "the marketplace gave a download address that this shop doesn't follow; it must be as secure as the marketplace's own"
+    )]
     BadDownloadUrl,
     /// The marketplace's address or a key can't be sent as it is.
-    #[error("the marketplace's address or a key is malformed; copy them again from the marketplace's operator")]
+    #[error(
+        "the marketplace's address or a key is malformed; copy them again from the marketplace's operator"
+    )]
     BadConfiguration,
     /// This call tells the marketplace which shop asks, and the shop doesn't know.
-    #[error("this needs the shop's instance id; set TENANT_INSTANCE_ID to the inst_… of the marketplace's operator")]
+    #[error(
+        "this needs the shop's instance id; set TENANT_INSTANCE_ID to the inst_… of the marketplace's operator"
+    )]
     NoInstanceId,
     /// This call is the administrator's and needs the secret key.
-    #[error("this needs the shop's secret key; set TENANT_SECRET_KEY to the sk_… of the marketplace's operator")]
+    #[error(
+        "this needs the shop's secret key; set TENANT_SECRET_KEY to the sk_… of the marketplace's operator"
+    )]
     NoSecretKey,
 }
 

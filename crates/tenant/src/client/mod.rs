@@ -21,8 +21,8 @@ use wire::{
 };
 
 pub use answers::{
-    CheckoutSession, Deactivated, Download, Feed, IssuedLicense, License, PublicKey, Product, ProductDetail, Release,
-    Update, Verified, WellKnown,
+    CheckoutSession, Deactivated, Download, Feed, IssuedLicense, License, Product, ProductDetail, PublicKey,
+    Release, Update, Verified, WellKnown,
 };
 pub use error::ClientError;
 use transport::Transport;
@@ -103,7 +103,7 @@ struct CheckoutBody<'a> {
 impl Client {
     /// A client; nothing is sent yet.
     pub fn new(config: ClientConfig, random: Random) -> Result<Self, ClientError> {
-        let transport = Transport::new(config.url, config.publishable_key, config.secret_key)?;
+        let transport = Transport::new(config.url, &config.publishable_key, config.secret_key)?;
         Ok(Self { transport, instance_id: config.instance_id, random, sealing_key: OnceCell::new() })
     }
 
@@ -136,7 +136,10 @@ impl Client {
     }
 
     /// What is newer than the given versions. Apps that the marketplace doesn't know are left out of the answer.
-    pub async fn updates(&self, versions: &BTreeMap<MarketplaceId, Version>) -> Result<Vec<Update>, ClientError> {
+    pub async fn updates(
+        &self,
+        versions: &BTreeMap<MarketplaceId, Version>,
+    ) -> Result<Vec<Update>, ClientError> {
         let all: Vec<_> = versions.iter().collect();
         let mut updates = Vec::new();
         for part in all.chunks(MAX_VERSIONS) {

@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two pieces of an answer; a large artefact may take longer as a whole.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
+const FETCH_TIMEOUT: Duration = Duration::from_mins(10);
 /// A page of 100 apps with their manifests stays far below.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
 const PUBLISHABLE_KEY: HeaderName = HeaderName::from_static("x-publishable-api-key");
@@ -36,7 +36,7 @@ struct ErrorBody {
 }
 
 impl Transport {
-    pub(super) fn new(mut base: Url, key: Secret, secret_key: Option<Secret>) -> Result<Self, ClientError> {
+    pub(super) fn new(mut base: Url, key: &Secret, secret_key: Option<Secret>) -> Result<Self, ClientError> {
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
             return Err(ClientError::BadConfiguration);
         }
@@ -52,7 +52,7 @@ impl Transport {
             .user_agent(concat!("mercato-tenant/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|_| ClientError::BadConfiguration)?;
-        Ok(Self { http, base, publishable_key: secret_value(&key)?, secret_key })
+        Ok(Self { http, base, publishable_key: secret_value(key)?, secret_key })
     }
 
     pub(super) fn has_secret_key(&self) -> bool {

@@ -132,7 +132,8 @@ fn hostile_zips_write_nothing_anywhere() {
         assert!(matches!(refused, InstallError::Package(_)), "{what}: {refused:?}");
         assert_eq!(leftovers(&plugins), 0, "{what}");
     }
-    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["plugins"]);
 }
 

@@ -12,7 +12,9 @@ async fn from_buy_to_installed() {
     assert_eq!(paying.status, 303);
     assert_eq!(paying.location.unwrap(), format!("{}/pay/ord_01", marketplace.url));
     let waiting = shop.get("/admin/marketplace/thanks?order=ord_01").await;
-    assert!(waiting.html.contains(r#"data-step="paying""#) && waiting.html.contains(r#"http-equiv="refresh""#));
+    assert!(
+        waiting.html.contains(r#"data-step="paying""#) && waiting.html.contains(r#"http-equiv="refresh""#)
+    );
 
     assert_eq!(shop.deliver_license("dly_1", APP, "1.0.0", &marketplace.license_key()).await, 200);
     let app = shop.settled(APP).await;
@@ -46,8 +48,16 @@ async fn what_leaves_the_shop_is_ids_versions_the_sealed_instance_and_the_buyers
         for header in request.lines().skip(1).take_while(|line| !line.is_empty()) {
             let name = header.split(':').next().unwrap();
             let allowed = [
-                "accept", "authorization", "content-length", "content-type", "host", "idempotency-key", "user-agent",
-                "x-carpha-instance", "x-carpha-license", "x-publishable-api-key",
+                "accept",
+                "authorization",
+                "content-length",
+                "content-type",
+                "host",
+                "idempotency-key",
+                "user-agent",
+                "x-carpha-instance",
+                "x-carpha-license",
+                "x-publishable-api-key",
             ];
             assert!(allowed.contains(&name), "{name}");
         }
@@ -57,7 +67,9 @@ async fn what_leaves_the_shop_is_ids_versions_the_sealed_instance_and_the_buyers
 #[tokio::test]
 async fn a_purchase_that_the_marketplace_refuses_is_told_and_leaves_no_wish() {
     let marketplace = Marketplace::start().await;
-    let shop = Shop::start(tempfile::tempdir().unwrap(), Some(&marketplace), |config| config.admin_email = None).await;
+    let shop =
+        Shop::start(tempfile::tempdir().unwrap(), Some(&marketplace), |config| config.admin_email = None)
+            .await;
     let refused = shop.buy(APP, "1.0.0").await;
     assert_eq!(refused.status, 409);
     assert!(refused.html.contains("TENANT_ADMIN_EMAIL"));

@@ -21,7 +21,10 @@ async fn a_free_app_is_installed_and_updated() {
     let marketplace = Marketplace::start().await;
     let shop = Shop::connected_to(&marketplace).await;
     let feed = shop.get("/admin/marketplace").await;
-    assert!(feed.card(FREE).contains(r#"data-action="install""#) && feed.card(APP).contains(r#"data-action="buy""#));
+    assert!(
+        feed.card(FREE).contains(r#"data-action="install""#)
+            && feed.card(APP).contains(r#"data-action="buy""#)
+    );
     shop.install(FREE, "1.0.0").await;
     assert_eq!(shop.settled(FREE).await["version"], "1.0.0");
 
@@ -109,7 +112,8 @@ async fn added_permissions_must_have_been_seen() {
     let shop = Shop::connected_to(&marketplace).await;
     shop.install(FREE, "1.0.0").await;
     shop.settled(FREE).await;
-    marketplace.publish(Release::new(FREE, "2.0.0", 0).with_permissions(&["api:orders.read", "api:orders.write"]));
+    marketplace
+        .publish(Release::new(FREE, "2.0.0", 0).with_permissions(&["api:orders.read", "api:orders.write"]));
     let page = shop.get("/admin/marketplace").await;
     assert!(page.card(FREE).contains("See and change your orders"), "shown before the button");
 
@@ -155,7 +159,8 @@ async fn what_was_begun_goes_on_after_a_restart() {
     std::fs::create_dir_all(&half).unwrap();
     std::fs::write(half.join("index.js"), "// ha").unwrap();
 
-    let shop = Shop::start(folder, Some(&marketplace), |config| config.clock.advance(Duration::from_secs(60))).await;
+    let shop =
+        Shop::start(folder, Some(&marketplace), |config| config.clock.advance(Duration::from_mins(1))).await;
     assert_eq!(shop.settled(APP).await["state"], "installed");
     assert_eq!(shop.code_of("invoices").unwrap(), "// invoices 1.0.0");
     assert!(!half.exists());

@@ -8,7 +8,7 @@ use super::{
     shop::Shop,
 };
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 async fn bought(marketplace: &Marketplace) -> Shop {
     let shop = Shop::connected_to(marketplace).await;

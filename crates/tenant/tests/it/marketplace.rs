@@ -212,7 +212,8 @@ fn error(status: StatusCode, kind: &str, message: &str) -> Response {
 async fn listen(State(marketplace): State<Marketplace>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let headers: Vec<String> = parts.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+    let headers: Vec<String> =
+        parts.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
     let text = String::from_utf8_lossy(&body);
     let heard = format!("{} {}\n{}\n\n{text}", parts.method, parts.uri, headers.join("\n"));
     let is_down = {
@@ -222,7 +223,11 @@ async fn listen(State(marketplace): State<Marketplace>, request: Request, next: 
     };
     let path = parts.uri.path();
     if is_down {
-        return error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the marketplace is being repaired; come back soon");
+        return error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "the marketplace is being repaired; come back soon",
+        );
     }
     let knows_shop = parts.headers.get("x-publishable-api-key").is_some_and(|key| key == PK);
     if !knows_shop && path.starts_with("/store") {
@@ -233,10 +238,15 @@ async fn listen(State(marketplace): State<Marketplace>, request: Request, next: 
 
 async fn well_known(State(marketplace): State<Marketplace>) -> Json<Value> {
     let keys: Vec<_> = marketplace.world().marketplace_keys.iter().map(SigningKey::verifying_key).collect();
-    Json(json!({ "issuer": "https://m.example", "jwks": Jwks::new(&keys), "sealing_key": sealing().public_key() }))
+    Json(
+        json!({ "issuer": "https://m.example", "jwks": Jwks::new(&keys), "sealing_key": sealing().public_key() }),
+    )
 }
 
-async fn feed(State(marketplace): State<Marketplace>, Query(query): Query<BTreeMap<String, String>>) -> Json<Value> {
+async fn feed(
+    State(marketplace): State<Marketplace>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Json<Value> {
     let search = query.get("search").cloned().unwrap_or_default();
     let mut products: BTreeMap<String, Value> = BTreeMap::new();
     for release in marketplace.world().releases.iter().filter(|release| release.app.contains(&search)) {
@@ -272,7 +282,10 @@ async fn product(
     Json(detail).into_response()
 }
 
-async fn updates(State(marketplace): State<Marketplace>, Query(query): Query<BTreeMap<String, String>>) -> Json<Value> {
+async fn updates(
+    State(marketplace): State<Marketplace>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Json<Value> {
     let versions: BTreeMap<String, String> = serde_json::from_str(&query["versions"]).unwrap();
     let mut updates = Vec::new();
     for (app, current) in versions {
@@ -315,7 +328,11 @@ async fn artifact(
 }
 
 /// Only the four named fields are taken, and the instance id must be this shop's, sealed.
-async fn checkout(State(marketplace): State<Marketplace>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+async fn checkout(
+    State(marketplace): State<Marketplace>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
     let fields: Vec<&str> = body.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(fields, ["customer_email", "instance_id", "marketplace_id", "version"]);
     let instance: InstanceRef = body["instance_id"].as_str().unwrap().parse().unwrap();
@@ -343,8 +360,10 @@ async fn verify(State(marketplace): State<Marketplace>, Json(body): Json<Value>)
         nonce: body["nonce"].as_str().map(str::to_owned),
     };
     let token = license_token::issue(signer, &signer.key_id(), &claims);
-    Json(json!({ "valid": world.code == "VALID", "code": world.code, "detail": "", "token": token, "nonce": body["nonce"],
-        "checked_at": "2026-11-02T08:00:00Z", "grace_until": null }))
+    Json(
+        json!({ "valid": world.code == "VALID", "code": world.code, "detail": "", "token": token, "nonce": body["nonce"],
+        "checked_at": "2026-11-02T08:00:00Z", "grace_until": null }),
+    )
 }
 
 async fn licenses(State(marketplace): State<Marketplace>, headers: HeaderMap) -> Response {

@@ -11,7 +11,9 @@ async fn the_page_of_an_app_says_what_it_may_do_and_takes_nothing_for_markup() {
     let shop = Shop::connected_to(&marketplace).await;
     let page = shop.get(&format!("/admin/marketplace/app/{APP}")).await;
     assert_eq!(page.status, 200);
-    for text in ["See your orders", "€49", "1.0.0", "2 November 2026", "&#60;script&#62;", "Acme &#60;Tools&#62;"] {
+    for text in
+        ["See your orders", "€49", "1.0.0", "2 November 2026", "&#60;script&#62;", "Acme &#60;Tools&#62;"]
+    {
         assert!(page.html.contains(text), "{text}");
     }
     assert!(!page.html.contains("<script"));
@@ -27,7 +29,10 @@ async fn a_search_is_passed_on_and_shown_again() {
     assert!(page.html.contains(FREE) && !page.html.contains(APP));
     assert!(page.html.contains(r#"value="seo""#));
     let heard = marketplace.world().heard.last().unwrap().clone();
-    assert!(heard.starts_with("GET /store/marketplace/feed?type=marketing&search=seo&page=1&per_page=12"), "{heard}");
+    assert!(
+        heard.starts_with("GET /store/marketplace/feed?type=marketing&search=seo&page=1&per_page=12"),
+        "{heard}"
+    );
     let none = shop.get("/admin/marketplace?search=%22%3E%3Cb%3E").await;
     assert!(none.html.contains("Nothing fits") && !none.html.contains("<b>"));
 }

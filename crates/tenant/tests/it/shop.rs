@@ -129,7 +129,10 @@ impl Shop {
         let path = format!("/admin/marketplace/status.json?wait_for={app}&seconds=20");
         let status: Value = serde_json::from_str(&self.get(&path).await.html).unwrap();
         let apps = status["apps"].as_array().unwrap();
-        apps.iter().find(|one| one["marketplace_id"] == app).expect("the app is neither here nor on its way").clone()
+        apps.iter()
+            .find(|one| one["marketplace_id"] == app)
+            .expect("the app is neither here nor on its way")
+            .clone()
     }
 
     /// Posts a webhook as the dispatcher does.
@@ -155,7 +158,8 @@ impl Shop {
 }
 
 pub(crate) fn license_issued(app: &str, version: &str, key: &str) -> Vec<u8> {
-    let body = json!({ "marketplace_id": app, "version": version, "license_key": key, "purchased_by": EMAIL });
+    let body =
+        json!({ "marketplace_id": app, "version": version, "license_key": key, "purchased_by": EMAIL });
     body.to_string().into_bytes()
 }
 

@@ -14,7 +14,10 @@ async fn a_wrong_signature_is_refused_and_changes_nothing() {
     let guessed = WebhookSecret::from_random([4; 32]);
     assert_eq!(shop.deliver("dly_1", shop.clock.now_secs(), &guessed, &body).await, 401);
     let status = shop.status().await;
-    assert_eq!((status["apps"].as_array().unwrap().len(), &status["offers"], &status["open_checkouts"]), (0, &0.into(), &1.into()));
+    assert_eq!(
+        (status["apps"].as_array().unwrap().len(), &status["offers"], &status["open_checkouts"]),
+        (0, &0.into(), &1.into())
+    );
     assert_eq!(shop.deliver("dly_1", shop.clock.now_secs(), &webhook_secret(), &body).await, 200);
 }
 
@@ -64,7 +67,10 @@ async fn what_nobody_asked_for_is_only_shown_until_it_is_accepted() {
     let status = shop.status().await;
     assert_eq!((status["apps"].as_array().unwrap().len(), &status["offers"]), (0, &1.into()));
     let page = shop.get("/admin/marketplace").await;
-    assert!(page.html.contains(&format!(r#"data-offer="{APP}""#)) && page.html.contains(r#"data-action="accept""#));
+    assert!(
+        page.html.contains(&format!(r#"data-offer="{APP}""#))
+            && page.html.contains(r#"data-action="accept""#)
+    );
     assert!(!page.html.contains(&marketplace.license_key()), "the key is nobody's to read");
 
     shop.post("/admin/marketplace/offers", &[("id", "dly_1"), ("act", "accept")]).await;

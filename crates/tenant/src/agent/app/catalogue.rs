@@ -42,7 +42,7 @@ pub(crate) enum ListingState {
     /// The administrator went to pay, and no licence has come yet.
     Paying,
     /// On its way, or waiting for the administrator.
-    Pending(Job),
+    Pending(Box<Job>),
     /// Here.
     Installed { version: Version, update: Option<NewVersion> },
 }
@@ -90,7 +90,10 @@ impl App {
     }
 
     /// One app with all there is to know, and how it stands here.
-    pub(crate) async fn look_at(&self, app: &MarketplaceId) -> Result<(ProductDetail, ListingState), UseCaseError> {
+    pub(crate) async fn look_at(
+        &self,
+        app: &MarketplaceId,
+    ) -> Result<(ProductDetail, ListingState), UseCaseError> {
         let detail = self.client()?.product(app).await.map_err(|error| match error {
             error if error.is_kind("not_found") => UseCaseError::NoSuchApp,
             other => other.into(),
@@ -130,7 +133,8 @@ impl App {
     /// The checkout that a buyer comes back from: the one of this order, or else the latest.
     pub(crate) fn find_checkout(&self, order_id: Option<&str>) -> Option<Checkout> {
         let state = self.state();
-        let of_order = |order: &str| state.checkouts.iter().find(|one| one.order_id.as_deref() == Some(order)).cloned();
+        let of_order =
+            |order: &str| state.checkouts.iter().find(|one| one.order_id.as_deref() == Some(order)).cloned();
         order_id.and_then(of_order).or_else(|| state.checkouts.last().cloned())
     }
 }
@@ -138,14 +142,17 @@ impl App {
 fn stands(product: &Product, installed: &[InstalledApp], state: &State) -> ListingState {
     let app = &product.marketplace_id;
     if let Some(job) = state.jobs.get(app) {
-        return ListingState::Pending(job.clone());
+        return ListingState::Pending(Box::new(job.clone()));
     }
     if let Some(present) = installed.iter().find(|present| present.is_of(app)) {
         let version = present.manifest.version.clone();
         let update = newer(product, present);
         return ListingState::Installed { version, update };
     }
-    let licensed = state.licenses.get(app).is_some_and(|known| !matches!(known.standing, Some(Standing::Refused { .. })));
+    let licensed = state
+        .licenses
+        .get(app)
+        .is_some_and(|known| !matches!(known.standing, Some(Standing::Refused { .. })));
     if product.price_eur.is_free() || licensed {
         ListingState::Available { covered: true }
     } else if state.find_open_checkout(app).is_some() {

@@ -54,7 +54,7 @@ impl JobError {
     fn into_problem(self, attempts: u32, now_ms: i64) -> Problem {
         let retry = self.retry_in(attempts);
         match self {
-            Self::Trust(TrustError::NewKey(holder, key)) => Problem::NewKey { holder, key },
+            Self::Trust(TrustError::NewKey(holder, key)) => Problem::NewKey { holder, key: *key },
             Self::Consent(added) => Problem::Consent { added },
             other => match retry {
                 Some(wait) => Problem::Retrying { message: other.to_string(), at_ms: now_ms + millis(wait) },
@@ -80,7 +80,7 @@ impl App {
             }
             tokio::select! {
                 () = self.next_job_is_due() => {}
-                changed = changes.changed() => if changed.is_err() { return },
+                seen = changes.changed() => if seen.is_err() { return },
                 () = shutdown.cancelled() => return,
             }
         }
@@ -125,11 +125,12 @@ impl App {
             return Ok(());
         }
         let product = client.product(&job.marketplace_id).await?;
-        let download = client.download(&job.marketplace_id, &job.version, self.license_key(job).as_ref()).await?;
+        let download =
+            client.download(&job.marketplace_id, &job.version, self.license_key(job).as_ref()).await?;
         let signers = self.signers(job, &product, &download)?;
         let bytes = client.fetch(&download, self.plugins.limits().archive_bytes).await?;
         let sha256 = download.sha256;
-        let bytes = verify(job.clone(), bytes, download, signers).await?;
+        let bytes = verify(job.clone(), bytes, download, &signers).await?;
         // Before the app is in place: no crash in between makes the next key the first one.
         if !self.state().has_pinned(&signers, &job.marketplace_id) {
             self.state.change(|state| state.pin(&signers, &job.marketplace_id)).await?;
@@ -143,7 +144,12 @@ impl App {
         self.state().licenses.get(&job.marketplace_id)?.key.parse().ok()
     }
 
-    fn signers(&self, job: &Job, product: &ProductDetail, download: &Download) -> Result<Signers, TrustError> {
+    fn signers(
+        &self,
+        job: &Job,
+        product: &ProductDetail,
+        download: &Download,
+    ) -> Result<Signers, TrustError> {
         let state = self.state();
         let vendor = Holder::Vendor(job.marketplace_id.vendor().to_owned());
         let trusted = |holder: &Holder, key_id: &str, listed: &[PublicKey]| {
@@ -151,7 +157,11 @@ impl App {
             state.pins.trusted(holder, key_id, &listed)
         };
         Ok(Signers {
-            marketplace: trusted(&Holder::Marketplace, &download.signature.key_id, &product.marketplace_keys)?,
+            marketplace: trusted(
+                &Holder::Marketplace,
+                &download.signature.key_id,
+                &product.marketplace_keys,
+            )?,
             vendor: trusted(&vendor, &download.vendor_signature.key_id, &product.vendor_keys)?,
         })
     }
@@ -171,7 +181,13 @@ impl App {
 }
 
 /// Hashing, off the threads that answer. Gives the bytes back.
-async fn verify(job: Job, bytes: Vec<u8>, download: Download, signers: Signers) -> Result<Vec<u8>, JobError> {
+async fn verify(
+    job: Job,
+    bytes: Vec<u8>,
+    download: Download,
+    signers: &Signers,
+) -> Result<Vec<u8>, JobError> {
+    let signers = *signers;
     blocking(move || {
         let claim = Claim {
             marketplace_id: &job.marketplace_id,
@@ -195,5 +211,9 @@ async fn blocking<T: Send + 'static>(
 /// An update may do no more than the version it replaces, unless the administrator has seen what is added.
 fn refuse_unseen_permissions(staged: &Staged, allowed: &[String]) -> Result<(), JobError> {
     let added: Vec<String> = staged.added_permissions()?;
-    if added.iter().all(|permission| allowed.contains(permission)) { Ok(()) } else { Err(JobError::Consent(added)) }
+    if added.iter().all(|permission| allowed.contains(permission)) {
+        Ok(())
+    } else {
+        Err(JobError::Consent(added))
+    }
 }

@@ -12,8 +12,8 @@ use crate::{
     license::{self, Asked, Expected, Standing},
 };
 
-const EACH: Duration = Duration::from_secs(24 * 60 * 60);
-const AFTER_FAILURE: Duration = Duration::from_secs(60);
+const EACH: Duration = Duration::from_hours(24);
+const AFTER_FAILURE: Duration = Duration::from_mins(1);
 
 impl App {
     /// Asks about each licence now and then, until `shutdown`.
@@ -42,7 +42,8 @@ impl App {
     pub(super) async fn prove_license(&self, client: &Client, app: &MarketplaceId) -> bool {
         let Some(key) = self.license_key_of(app) else { return true };
         let nonce = self.random_text();
-        let question = LicenseQuestion { license_key: &key, marketplace_id: app, version: None, nonce: Some(&nonce) };
+        let question =
+            LicenseQuestion { license_key: &key, marketplace_id: app, version: None, nonce: Some(&nonce) };
         let answer = client.verify(&question).await;
         if answer.is_ok() {
             self.refresh_marketplace(client).await;
@@ -77,7 +78,13 @@ impl App {
         self.claims(client, app, token, Some(nonce)).map(|_| token.to_owned())
     }
 
-    fn claims(&self, client: &Client, app: &MarketplaceId, token: &str, nonce: Option<&str>) -> Option<LicenseClaims> {
+    fn claims(
+        &self,
+        client: &Client,
+        app: &MarketplaceId,
+        token: &str,
+        nonce: Option<&str>,
+    ) -> Option<LicenseClaims> {
         let state = self.state();
         let Marketplace { issuer, jwks } = state.marketplace.as_ref()?;
         let expected = Expected { issuer, marketplace_id: app, instance_id: client.instance_id()?, nonce };
@@ -85,7 +92,12 @@ impl App {
         proof.inspect_err(|error| tracing::warn!(%app, %error, "a licence token was not taken")).ok()
     }
 
-    fn standing(&self, client: &Client, app: &MarketplaceId, answer: &Result<Verified, ClientError>) -> Standing {
+    fn standing(
+        &self,
+        client: &Client,
+        app: &MarketplaceId,
+        answer: &Result<Verified, ClientError>,
+    ) -> Standing {
         let asked = match answer {
             Ok(answer) => Asked::Answered { valid: answer.valid, code: &answer.code },
             Err(_) => Asked::Unreachable,

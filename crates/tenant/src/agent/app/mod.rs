@@ -14,7 +14,11 @@ use semver::Version;
 use thiserror::Error;
 use wire::manifest::MarketplaceId;
 
-use super::{AgentConfig, StartError, domain::State, store::{StateFile, StoreError}};
+use super::{
+    AgentConfig, StartError,
+    domain::State,
+    store::{StateFile, StoreError},
+};
 use crate::{
     client::{Client, ClientError},
     install::{InstalledApp, Plugins},
@@ -45,7 +49,9 @@ pub(crate) enum UseCaseError {
     Folder(#[from] io::Error),
     #[error(transparent)]
     Webhook(#[from] WebhookError),
-    #[error("this shop is connected to no marketplace; set CARPHACOM_FEDERATION_URL and CARPHACOM_FEDERATION_PK")]
+    #[error(
+        "this shop is connected to no marketplace; set CARPHACOM_FEDERATION_URL and CARPHACOM_FEDERATION_PK"
+    )]
     NotConnected,
     #[error("this shop has no buyer's e-mail address; set TENANT_ADMIN_EMAIL to the address for receipts")]
     NoEmail,
@@ -55,7 +61,8 @@ pub(crate) enum UseCaseError {
 
 impl App {
     pub(crate) fn new(config: AgentConfig, state: StateFile, plugins: Plugins) -> Result<Self, StartError> {
-        let client = config.marketplace.clone().map(|marketplace| Client::new(marketplace, config.random.clone()));
+        let client =
+            config.marketplace.clone().map(|marketplace| Client::new(marketplace, config.random.clone()));
         Ok(Self {
             client: client.transpose()?,
             state,

@@ -86,7 +86,7 @@ impl App {
                 return Ok(status);
             }
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return Ok(status) },
+                seen = changes.changed() => if seen.is_err() { return Ok(status) },
                 () = &mut deadline => return Ok(status),
             }
         }

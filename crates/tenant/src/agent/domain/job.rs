@@ -7,7 +7,7 @@ use wire::{keys::VerifyingKey, manifest::MarketplaceId};
 use crate::artifact::Holder;
 
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LAST_RETRY: Duration = Duration::from_secs(300);
+const LAST_RETRY: Duration = Duration::from_mins(5);
 
 /// An app that is to be installed. It stays until it is, or until the administrator gives it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,15 +42,26 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Retrying { message, .. } | Self::Failed { message } => f.write_str(message),
-            Self::NewKey { holder, .. } => write!(f, "{holder} signs with a key that this shop has not met before"),
-            Self::Consent { .. } => f.write_str("the new version asks for more permissions than the installed one"),
+            Self::NewKey { holder, .. } => {
+                write!(f, "{holder} signs with a key that this shop has not met before")
+            }
+            Self::Consent { .. } => {
+                f.write_str("the new version asks for more permissions than the installed one")
+            }
         }
     }
 }
 
 impl Job {
     pub(crate) fn new(marketplace_id: MarketplaceId, version: Version, now_ms: i64) -> Self {
-        Self { marketplace_id, version, requested_at_ms: now_ms, allowed: Vec::new(), attempts: 0, problem: None }
+        Self {
+            marketplace_id,
+            version,
+            requested_at_ms: now_ms,
+            allowed: Vec::new(),
+            attempts: 0,
+            problem: None,
+        }
     }
 
     /// When it may be tried, unless it waits for the administrator.

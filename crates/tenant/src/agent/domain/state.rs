@@ -137,7 +137,8 @@ impl State {
 
     /// Installs what answers a checkout of this shop, and asks about everything else (contracts.md section 3).
     pub(crate) fn take_license(&mut self, issued: Issued, now_ms: i64) -> Taken {
-        let known = self.licenses.get(&issued.marketplace_id).is_some_and(|known| known.key == issued.license_key);
+        let known =
+            self.licenses.get(&issued.marketplace_id).is_some_and(|known| known.key == issued.license_key);
         if known || self.offers.iter().any(|offer| offer.license_key == issued.license_key) {
             return Taken::Known;
         }
@@ -181,7 +182,12 @@ impl State {
     }
 
     /// Changes a job, if it is still the one that was wished for.
-    pub(crate) fn change_job(&mut self, app: &MarketplaceId, version: &Version, change: impl FnOnce(&mut Job)) {
+    pub(crate) fn change_job(
+        &mut self,
+        app: &MarketplaceId,
+        version: &Version,
+        change: impl FnOnce(&mut Job),
+    ) {
         if let Some(job) = self.jobs.get_mut(app).filter(|job| job.version == *version) {
             change(job);
         }
@@ -218,7 +224,8 @@ impl State {
 
     fn adopt(&mut self, issued: Issued, now_ms: i64) {
         let Issued { marketplace_id, version, license_key, .. } = issued;
-        let license = KnownLicense { key: license_key, version: version.clone(), token: None, standing: None };
+        let license =
+            KnownLicense { key: license_key, version: version.clone(), token: None, standing: None };
         self.licenses.insert(marketplace_id.clone(), license);
         self.queue(Job::new(marketplace_id, version, now_ms));
     }

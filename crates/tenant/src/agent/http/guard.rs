@@ -19,7 +19,11 @@ const USER: &str = "admin";
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
 
-pub(super) async fn administrator_only(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn administrator_only(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let allowed = match &app.config.admin_password {
         None => true,
         Some(password) => given_password(&request).is_some_and(|given| given == *password),

@@ -26,7 +26,7 @@ use super::app::App;
 /// Forms and webhooks are small.
 const MAX_BODY: usize = 64 * 1024;
 /// Longer than the longest wait of `status.json`.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: Shutdown) -> std::io::Result<()> {
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();

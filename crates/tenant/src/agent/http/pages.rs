@@ -61,8 +61,12 @@ struct ProblemPage<'a> {
 
 impl Refusal {
     pub(super) fn stale_form() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "Please do that again", "This form was not made for this browser, or is too old")
-            .hint("Go back, load the page again, and press the button once more.")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Please do that again",
+            "This form was not made for this browser, or is too old",
+        )
+        .hint("Go back, load the page again, and press the button once more.")
     }
 
     pub(super) fn unreadable_form() -> Self {

@@ -123,7 +123,13 @@ impl Stands {
     pub(super) fn of(product: &Product, state: &ListingState) -> Self {
         let action = |kind, label: String| {
             let version = product.version.to_string();
-            product.is_installable().then(|| Action { kind, label, version, allowed: String::new(), added: Vec::new() })
+            product.is_installable().then(|| Action {
+                kind,
+                label,
+                version,
+                allowed: String::new(),
+                added: Vec::new(),
+            })
         };
         match state {
             ListingState::Available { covered: true } => {
@@ -156,7 +162,9 @@ impl Stands {
 
     /// Whether it changes by itself.
     pub(super) fn is_moving(&self) -> bool {
-        self.state == "pending" && self.waiting.as_ref().is_none_or(|waiting| waiting.accept.is_none()) && self.action.is_none()
+        self.state == "pending"
+            && self.waiting.as_ref().is_none_or(|waiting| waiting.accept.is_none())
+            && self.action.is_none()
     }
 
     pub(super) fn plain(state: &'static str, badge: Option<String>, action: Option<Action>) -> Self {
@@ -181,7 +189,9 @@ impl Waiting {
         let (accept, lines) = match problem {
             Problem::Retrying { .. } => (None, Vec::new()),
             Problem::Failed { .. } => (Some("Try again"), Vec::new()),
-            Problem::NewKey { key, .. } => (Some("Trust this key and go on"), vec![format!("Key {}", key.key_id())]),
+            Problem::NewKey { key, .. } => {
+                (Some("Trust this key and go on"), vec![format!("Key {}", key.key_id())])
+            }
             Problem::Consent { added } => {
                 (Some("Allow and go on"), added.iter().map(|permission| in_plain_words(permission)).collect())
             }
@@ -211,7 +221,9 @@ pub(super) fn standing_text(standing: &Standing) -> (String, bool) {
             let until = moment(until.saturating_mul(1000));
             (format!("The marketplace can't be reached; this app may run until {until}"), true)
         }
-        Standing::Refused { code } => (format!("The licence does not cover this app any more ({code})"), true),
+        Standing::Refused { code } => {
+            (format!("The licence does not cover this app any more ({code})"), true)
+        }
         Standing::Unproven => ("The licence can't be confirmed; connect to the marketplace".to_owned(), true),
     }
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{body::Bytes, extract::State, http::{HeaderMap, StatusCode}};
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use platform::{AppError, AppResult};
 
 use crate::{

@@ -47,14 +47,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let app = Arc::from_ref(state);
-        let (cookie, set_cookie) = match find_cookie(&parts.headers) {
-            Some(cookie) => (cookie, None),
-            None => {
-                let cookie = app.random_text();
-                let header = HeaderValue::from_str(&cookie_header(&app, &cookie)).ok();
-                (cookie, header)
-            }
-        };
+        if let Some(cookie) = find_cookie(&parts.headers) {
+            return Ok(Self { token: token_of(&app, &cookie), set_cookie: None });
+        }
+        let cookie = app.random_text();
+        let set_cookie = HeaderValue::from_str(&cookie_header(&app, &cookie)).ok();
         Ok(Self { token: token_of(&app, &cookie), set_cookie })
     }
 }

@@ -29,5 +29,7 @@ pub(in super::super) async fn show(
         Some(wanted) => app.status_once_settled(wanted, patience).await,
         None => app.status().await,
     };
-    status.map(Json).map_err(|error| AppError::unavailable("the shop can't read its own state right now").caused_by(error))
+    status.map(Json).map_err(|error| {
+        AppError::unavailable("the shop can't read its own state right now").caused_by(error)
+    })
 }

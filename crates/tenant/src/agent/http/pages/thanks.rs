@@ -66,5 +66,12 @@ async fn follow(app: &App, checkout: Checkout) -> Result<Purchase, UseCaseError>
         None if checkout.settled_at_ms.is_some() => ("given-up", Stands::plain("available", None, None)),
         None => ("paying", Stands::plain("pending", None, None)),
     };
-    Ok(Purchase { path: detail_path(&id), id: id.to_string(), name, version: checkout.version.to_string(), step, standing })
+    Ok(Purchase {
+        path: detail_path(&id),
+        id: id.to_string(),
+        name,
+        version: checkout.version.to_string(),
+        step,
+        standing,
+    })
 }
