@@ -97,7 +97,8 @@ impl Tasks {
             // Looked at first: a part that ends at once because it was asked to is not too early.
             biased;
             () = self.shutdown.cancelled() => None,
-            ended = self.set.join_next() => ended.map(too_early),
+            // Asked for in the moment between the two looks, on another thread.
+            ended = self.set.join_next() => ended.filter(|_| !self.shutdown.is_cancelled()).map(too_early),
         };
         self.shutdown.cancel();
         let drained =
