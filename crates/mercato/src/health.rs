@@ -4,7 +4,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use platform::admin::Readiness;
 use tonic::transport::{Channel, Endpoint};
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use serde::{Serialize, Serializer, de::DeserializeOwned};
 use platform::secret::Secret;
+use serde::{Serialize, Serializer, de::DeserializeOwned};
 
 /// Makes the folder, open to its owner only, where it is missing; its absolute path.
 pub(crate) fn create_folder(path: &Path) -> anyhow::Result<PathBuf> {

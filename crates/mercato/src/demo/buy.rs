@@ -97,7 +97,10 @@ impl<'a> Buyer<'a> {
     async fn check_out(&self, product: &Product, watch: &mut Stopwatch) -> anyhow::Result<Url> {
         let (app, version) = (product.marketplace_id.as_str(), product.version.to_string());
         let page = self.shop.buy(app, &version).await?;
-        watch.step(&format!("checkout opened in the shop: {} {version} for {} EUR", product.name, product.price_eur));
+        watch.step(&format!(
+            "checkout opened in the shop: {} {version} for {} EUR",
+            product.name, product.price_eur
+        ));
         Ok(page)
     }
 
@@ -124,7 +127,10 @@ impl<'a> Buyer<'a> {
         watch.step_at(&format!("licence issued: {}", license.id), issued);
         let at_ms = installed.installed_at_ms.context("the shop does not say when it was installed")?;
         let version = installed.version;
-        watch.step_at(&format!("told to the shop by webhook; {version} downloaded, checked, installed"), at_ms);
+        watch.step_at(
+            &format!("told to the shop by webhook; {version} downloaded, checked, installed"),
+            at_ms,
+        );
         Ok(license)
     }
 

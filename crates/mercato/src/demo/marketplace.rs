@@ -4,11 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use platform::{
-    Random,
-    admin::AdminConfig,
-    lifecycle::LifecycleConfig,
-    secret::Secret,
-    telemetry::TelemetryConfig,
+    Random, admin::AdminConfig, lifecycle::LifecycleConfig, secret::Secret, telemetry::TelemetryConfig,
 };
 use serde::{Deserialize, Serialize};
 use webhook_dispatcher::config::DeliveryConfig;

@@ -78,13 +78,15 @@ impl Operator {
         }
         let body =
             json!({ "name": vendor.name, "display_name": vendor.display_name, "public_keys": [public_key] });
-        let created: KnownVendor = self.call(self.request(Method::POST, "/admin/vendors").json(&body)).await?;
+        let created: KnownVendor =
+            self.call(self.request(Method::POST, "/admin/vendors").json(&body)).await?;
         Ok(created.id)
     }
 
     /// Imports a release; one that is there already is left as it is.
     pub(super) async fn import(&self, vendor: &str, sample: &Sample, zip: SignedZip) -> anyhow::Result<()> {
-        let path = format!("/admin/vendors/{vendor}/releases?kind={}&security={}", sample.kind, sample.security);
+        let path =
+            format!("/admin/vendors/{vendor}/releases?kind={}&security={}", sample.kind, sample.security);
         let request = self
             .request(Method::POST, &path)
             .header("content-type", "application/zip")

@@ -60,7 +60,13 @@ impl Ports {
                 let Some(_) = base.checked_add(4).filter(|_| base > 0) else {
                     bail!("--port-base must leave room for five ports: from 1 to 65531");
                 };
-                Numbers { gateway: base, payments: base + 1, admin: base + 2, shop: base + 3, stripe: base + 4 }
+                Numbers {
+                    gateway: base,
+                    payments: base + 1,
+                    admin: base + 2,
+                    shop: base + 3,
+                    stripe: base + 4,
+                }
             }
         })
     }

@@ -113,7 +113,8 @@ impl Pages {
     }
 
     async fn ask(&self, query: &str) -> anyhow::Result<Status> {
-        let answer = self.http.get(format!("{}/admin/marketplace/status.json{query}", self.url)).send().await?;
+        let answer =
+            self.http.get(format!("{}/admin/marketplace/status.json{query}", self.url)).send().await?;
         ensure!(answer.status().is_success(), "the shop's status answers {}", answer.status());
         answer.json().await.context("the shop's status cannot be read")
     }
