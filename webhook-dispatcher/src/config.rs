@@ -201,3 +201,62 @@ impl StoreConfig for Config {
         &self.database
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use platform::config::load_from;
+
+    use super::*;
+
+    fn load(more: &[(&str, &str)]) -> Result<Config, String> {
+        let key = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+        let needed = [
+            ("DATABASE_URL", "postgres://localhost/mercato"),
+            ("NATS_URL", "nats://localhost:4222"),
+            ("MERCATO__ADMIN__LISTEN", "127.0.0.1:7190"),
+            ("MERCATO__GRPC__LISTEN", "127.0.0.1:7104"),
+            ("MERCATO__GRPC__CALLERS__GATEWAY", "the gateway's own credential"),
+            ("MERCATO__SEALING__KEYS", key),
+            ("MERCATO__BUS_SEALING__KEYS", key),
+        ];
+        let vars = needed.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        load_from(vars.collect::<BTreeMap<_, _>>()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_in_the_contract() {
+        let delivery = load(&[]).unwrap().delivery;
+        assert_eq!(delivery.schedule(), Schedule::default());
+        assert!(delivery.allow_cidrs.is_empty() && !delivery.allow_http);
+    }
+
+    #[test]
+    fn lists_come_from_the_environment() {
+        let given = [
+            ("MERCATO__DELIVERY__ALLOW_CIDRS", "[127.0.0.0/8]"),
+            ("MERCATO__DELIVERY__SCHEDULE_SECONDS", "[1, 2]"),
+        ];
+        let delivery = load(&given).unwrap().delivery;
+        assert_eq!(delivery.allow_cidrs, ["127.0.0.0/8".parse::<IpNet>().unwrap()]);
+        assert_eq!(delivery.schedule_seconds, [1, 2]);
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let bad = [
+            ("MERCATO__DELIVERY__LEASE_SECONDS", "30", "delivery.lease_seconds"),
+            ("MERCATO__DELIVERY__JITTER", "1.5", "delivery.jitter"),
+            ("MERCATO__DELIVERY__CONCURRENCY", "0", "delivery.concurrency"),
+            ("MERCATO__SEALING__KEYS", "nonsense", "sealing.keys"),
+            ("MERCATO__DELIVERY__ALOW_HTTP", "true", "alow_http"),
+        ];
+        for (name, value, key) in bad {
+            let error = load(&[(name, value)]).unwrap_err();
+            assert!(error.contains(key), "{key}: {error}");
+        }
+    }
+}

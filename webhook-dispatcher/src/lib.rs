@@ -67,6 +67,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     tasks.spawn_quiet("outbox", outbox::relay(db.clone(), bus, clock.clone(), tasks.shutdown()));
     tasks.spawn_quiet("inbox", inbox::keep_tidy(db, clock, tasks.shutdown()));
     tasks.spawn_quiet("housekeeping", app.keep_tidy(tasks.shutdown()));
+    common.readiness.started();
     Ok(tasks.run_to_end(config.lifecycle.drain()).await?)
 }
 

@@ -1,4 +1,5 @@
 use platform::{AppError, AppResult};
+use sea_orm::{DatabaseTransaction, DbBackend, IsolationLevel, TransactionOptions, TransactionTrait as _};
 
 use super::App;
 use crate::{
@@ -54,9 +55,19 @@ impl App {
 
     /// One delivery.
     pub async fn get_delivery(&self, id: &str) -> AppResult<DeliveryDetail> {
-        let delivery = delivery::find(self.db.read(), id).await?.ok_or_else(no_delivery)?;
-        let attempts = attempt::list(self.db.read(), id).await?;
+        let snapshot = self.snapshot().await?;
+        let delivery = delivery::find(&snapshot, id).await?.ok_or_else(no_delivery)?;
+        let attempts = attempt::list(&snapshot, id).await?;
         Ok(DeliveryDetail { delivery, attempts })
+    }
+
+    /// Both reads see one moment: a delivery is never shown without the attempt that settled it. SQLite's transactions
+    /// are like that anyway.
+    async fn snapshot(&self) -> AppResult<DatabaseTransaction> {
+        let is_postgres = self.db.backend() == DbBackend::Postgres;
+        let isolation_level = is_postgres.then_some(IsolationLevel::RepeatableRead);
+        let options = TransactionOptions { isolation_level, ..TransactionOptions::default() };
+        Ok(self.db.read().begin_with_options(options).await?)
     }
 
     /// Sends a delivery again, now: the same id, the next attempt, the schedule from its beginning. One that is in
