@@ -19,10 +19,11 @@ use testkit::{
     child::{Program, Running, Signal},
     eventually,
     process::Process,
+    servers::{Nats, default_root, test_env},
 };
 
 const MERCATO: &str = env!("CARGO_BIN_EXE_mercato");
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn run(args: &[&str]) -> Output {
     tokio::process::Command::new(MERCATO).args(args).output().await.unwrap()
@@ -61,7 +62,8 @@ async fn start(folder: &Path) -> Started {
 
 async fn stop(mut started: Started) {
     started.running.signal(Signal::TERM).unwrap();
-    let ended = eventually("the demo's end", PATIENCE, || std::future::ready(started.running.ended().unwrap()));
+    let ended =
+        eventually("the demo's end", PATIENCE, || std::future::ready(started.running.ended().unwrap()));
     assert!(ended.await.unwrap().success());
 }
 
@@ -100,7 +102,16 @@ async fn a_purchase_ends_well_and_leaves_nothing_behind() {
     let output = run(&["demo", "--buy"]).await;
     let said = text(&output);
     assert!(output.status.success(), "{said}");
-    for step in ["ready", "feed read: 7 apps", "checkout opened", "paid", "licence issued", "installed", "VALID", "in all"] {
+    for step in [
+        "ready",
+        "feed read: 7 apps",
+        "checkout opened",
+        "paid",
+        "licence issued",
+        "installed",
+        "VALID",
+        "in all",
+    ] {
         assert!(said.contains(step), "{step} is missing in:\n{said}");
     }
     let folder = said.lines().find_map(|line| line.split("the marketplace in ").nth(1)).unwrap();
@@ -171,6 +182,19 @@ async fn the_demo_shows_an_update_and_keeps_its_keys_to_its_owner() {
 }
 
 #[tokio::test]
+async fn a_second_demo_on_the_same_folder_is_refused_and_does_the_first_no_harm() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("demo");
+    let first = start(&data).await;
+    let output = run(&["demo", "--ephemeral", "--data", data.to_str().unwrap()]).await;
+    assert!(!output.status.success());
+    assert!(text(&output).contains("another process holds it"), "{}", text(&output));
+    assert!(data.join("demo.json").exists());
+    assert_eq!(shop_status(&browser(), &first.demo, "").await["connected"], true);
+    stop(first).await;
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_said_with_the_way_out() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port().min(65_531).to_string();
@@ -206,7 +230,8 @@ async fn serve_makes_its_keys_once_and_takes_the_admin_key_it_printed() {
     let ports = testkit::free_ports::<3>().unwrap();
     let env = serve_env(&data, ports);
     let mut process = Process::start_program(Path::new(MERCATO), &["serve"], env, ports[2]).await.unwrap();
-    let key = process.output().lines().find_map(|line| line.split("shown this once: ").nth(1)).unwrap().to_owned();
+    let key =
+        process.output().lines().find_map(|line| line.split("shown this once: ").nth(1)).unwrap().to_owned();
     process.restart().await.unwrap();
     assert_eq!(process.output().matches("shown this once").count(), 1);
     let url = format!("http://127.0.0.1:{}/admin/vendors", ports[0]);
@@ -218,6 +243,32 @@ async fn serve_makes_its_keys_once_and_takes_the_admin_key_it_printed() {
 }
 
 #[tokio::test]
+async fn serve_takes_postgresql_nats_and_redis_in_place_of_its_files() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("market");
+    let ports = testkit::free_ports::<3>().unwrap();
+    let servers = test_env();
+    let nats = Nats::start(&default_root().unwrap()).await.unwrap();
+    let mut env = serve_env(&data, ports);
+    env.push(("DATABASE_URL".into(), servers.fresh_database().await.unwrap()));
+    env.push(("NATS_URL".into(), nats.url()));
+    env.push(("REDIS_URL".into(), servers.redis_url));
+    let mut process = Process::start_program(Path::new(MERCATO), &["serve"], env, ports[2]).await.unwrap();
+    let key =
+        process.output().lines().find_map(|line| line.split("shown this once: ").nth(1)).unwrap().to_owned();
+    let url = format!("http://127.0.0.1:{}/admin/shared-keys", ports[0]);
+    let made = browser().post(&url).bearer_auth(&key).json(&serde_json::json!({ "label": "central" }));
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    process.restart().await.unwrap();
+    let feed = browser().get(format!("http://127.0.0.1:{}/store/marketplace/feed", ports[0]));
+    let feed = feed.header("x-publishable-api-key", made["publishable_key"].as_str().unwrap());
+    assert_eq!(feed.send().await.unwrap().status(), StatusCode::OK, "the key outlives a kill");
+    let files: Vec<String> =
+        fs::read_dir(&data).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(files.iter().all(|file| !file.contains(".db")), "{files:?}");
+}
+
+#[tokio::test]
 async fn serve_says_everything_that_is_wrong_before_it_makes_anything() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("market");
@@ -225,7 +276,8 @@ async fn serve_says_everything_that_is_wrong_before_it_makes_anything() {
     env.retain(|(name, _)| name != "MERCATO__STRIPE__SECRET_KEY");
     env.push(("MERCATO__STRIPE__SECRET_KEY".into(), "hunter2".into()));
     env.push(("MERCATO__DELIVERY__JITTER".into(), "3.0".into()));
-    let output = tokio::process::Command::new(MERCATO).arg("serve").env_clear().envs(env).output().await.unwrap();
+    let output =
+        tokio::process::Command::new(MERCATO).arg("serve").env_clear().envs(env).output().await.unwrap();
     let said = text(&output);
     assert!(!output.status.success());
     assert!(said.contains("stripe.secret_key") && said.contains("delivery.jitter"), "{said}");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use platform::{Clock, Random, Shutdown, admin, secret::Secret, telemetry::Telemetry};
+use platform::{Clock, Random, Shutdown, admin, lifecycle::Tasks, secret::Secret, telemetry::Telemetry};
 use serde::{Deserialize, Serialize};
 use stripe_sim::{SimConfig, StripeSim, WebhookEndpoint};
 use tokio::net::TcpListener;
@@ -72,8 +72,8 @@ pub struct Demo {
 pub struct Running {
     /// Where it is, and its keys.
     pub demo: Demo,
-    shutdown: Shutdown,
-    ended: tokio::task::JoinHandle<anyhow::Result<()>>,
+    pub(super) shutdown: Shutdown,
+    pub(super) ended: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
 impl Running {
@@ -91,10 +91,11 @@ impl Running {
     }
 }
 
-struct Folder {
-    path: PathBuf,
-    secrets: Secrets,
-    keys: DemoKeys,
+/// The demo's folder, and the keys that those outside the services hold.
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) admin_key: Secret,
+    pub(super) keys: DemoKeys,
 }
 
 /// Starts a demo; it is ready when this returns. The admin port is only served where telemetry is handed in.
@@ -107,30 +108,30 @@ pub async fn start(
     let clock = Clock::system();
     let began_ms = clock.now_ms();
     let bound = options.ports.bind().await?;
-    let folder = Folder::open(&options.data)?;
+    let (folder, secrets) = Folder::open(&options.data)?;
     let urls = Urls::of(&bound)?;
     // Whatever fails from here on takes down what was started before it.
     let guard = shutdown.clone().drop_guard();
-    let settings =
-        marketplace::settings(&folder.path, folder.secrets.clone(), &folder.keys, &bound, &urls)?;
+    let settings = marketplace::settings(&folder.path, secrets, &folder.keys, &bound, &urls)?;
     let Bound { gateway, payments, admin, shop, stripe } = bound;
-    let mut assembly =
-        Assembly::start(settings, Listeners { gateway, payments }, shutdown.clone()).await?;
-    start_stripe(&mut assembly, stripe, &folder, &urls).await?;
+    let mut assembly = Assembly::start(settings, Listeners { gateway, payments }, shutdown.clone()).await?;
+    // Only now is it certain that no other demo runs on this folder: what the file says is of one that was killed.
+    private::remove(&folder.path.join(FILE))?;
+    start_stripe(assembly.tasks(), stripe, &folder, &urls).await?;
     if let Some(telemetry) = telemetry {
         tokio::spawn(admin::serve(admin, assembly.readiness(), telemetry.metrics(), shutdown.clone()));
     }
     assembly.until_ready().await?;
-    let shop_keys = open_for_business(&mut assembly, shop, &folder, &urls).await?;
+    let shop_keys = open_for_business(assembly.tasks(), shop, &folder, &urls).await?;
     let mut demo = folder.describe(&urls, shop_keys, telemetry.is_some());
     demo.ready_ms = clock.now_ms() - began_ms;
-    private::write(&folder.path.join(FILE), &demo)?;
+    demo.write()?;
     guard.disarm();
     Ok(Running { demo, shutdown, ended: tokio::spawn(assembly.run_to_end()) })
 }
 
-async fn start_stripe(
-    assembly: &mut Assembly,
+pub(super) async fn start_stripe(
+    tasks: &mut Tasks,
     listener: TcpListener,
     folder: &Folder,
     urls: &Urls,
@@ -140,25 +141,24 @@ async fn start_stripe(
     config.api_key = folder.keys.stripe_key.expose().to_owned();
     config.endpoints = vec![WebhookEndpoint::new(events, folder.keys.stripe_webhook_secret.expose())];
     config.data = Some(folder.path.join("stripe.json"));
-    let tasks = assembly.tasks();
     let running = StripeSim::start(config, tasks.shutdown()).await.context("the stand-in for Stripe")?;
     tasks.spawn_quiet("the stand-in for Stripe", running.stopped());
     Ok(())
 }
 
 /// Publishes the apps, registers the shop, opens it, and gives it an app of which a newer version is published then.
-async fn open_for_business(
-    assembly: &mut Assembly,
+pub(super) async fn open_for_business(
+    tasks: &mut Tasks,
     listener: TcpListener,
     folder: &Folder,
     urls: &Urls,
 ) -> anyhow::Result<ShopKeys> {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let operator = Operator::new(http.clone(), urls.gateway.clone(), folder.secrets.admin_key.clone());
+    let operator = Operator::new(http.clone(), urls.gateway.clone(), folder.admin_key.clone());
     let keys = marketplace::register(&operator, &folder.path, &urls.shop).await?;
     let is_new = !folder.path.join(shop::FOLDER).exists();
     marketplace::publish(&operator, &folder.keys, &samples::FIRST).await?;
-    shop::open(assembly.tasks(), listener, &folder.path, urls, &keys).await?;
+    shop::open(tasks, listener, &folder.path, urls, &keys).await?;
     if is_new {
         let (app, version) = samples::INSTALLED;
         Pages::new(http, &urls.shop).install(app, version).await.context("fitting out the shop")?;
@@ -167,17 +167,30 @@ async fn open_for_business(
     Ok(keys)
 }
 
+/// The folder, without what an earlier process said of itself there.
+pub(super) fn prepare(path: &Path) -> anyhow::Result<PathBuf> {
+    let path = private::create_folder(path)?;
+    private::remove(&path.join(FILE))?;
+    Ok(path)
+}
+
+impl Demo {
+    /// Tells whoever looks into the folder that everything answers.
+    pub(super) fn write(&self) -> anyhow::Result<()> {
+        private::write(&self.data.join(FILE), self)
+    }
+}
+
 impl Folder {
-    fn open(path: &Path) -> anyhow::Result<Self> {
+    fn open(path: &Path) -> anyhow::Result<(Self, Secrets)> {
         let path = private::create_folder(path)?;
-        private::remove(&path.join(FILE))?;
         let random = Random::system();
         let (secrets, _) = Secrets::load_or_create(&path, &random)?;
         let keys = DemoKeys::load_or_create(&path, &random)?;
-        Ok(Self { path, secrets, keys })
+        Ok((Self { path, admin_key: secrets.admin_key.clone(), keys }, secrets))
     }
 
-    fn describe(&self, urls: &Urls, shop: ShopKeys, has_admin: bool) -> Demo {
+    pub(super) fn describe(&self, urls: &Urls, shop: ShopKeys, has_admin: bool) -> Demo {
         let shown = |secret: &Secret| secret.expose().to_owned();
         Demo {
             pid: std::process::id(),
@@ -187,7 +200,7 @@ impl Folder {
             stripe_url: urls.stripe.clone(),
             shop_url: urls.shop.clone(),
             admin_url: has_admin.then(|| urls.admin.clone()),
-            admin_key: shown(&self.secrets.admin_key),
+            admin_key: shown(&self.admin_key),
             instance_id: shop.instance_id,
             publishable_key: shop.publishable_key,
             secret_key: shown(&shop.secret_key),
