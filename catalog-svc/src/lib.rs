@@ -60,6 +60,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     tasks.spawn_quiet("catalogue follower", follow(projection, common.bus.clone(), tasks.shutdown()));
     tasks.spawn_quiet("outbox relay", outbox::relay(db, common.bus, common.clock, tasks.shutdown()));
     tasks.spawn("gRPC server", server.serve(grpc, tasks.shutdown()));
+    common.readiness.started();
     tasks.run_to_end(config.lifecycle.drain()).await?;
     Ok(())
 }

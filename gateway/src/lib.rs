@@ -39,6 +39,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     tasks.spawn_quiet("the follower of changes", follow::run(app.clone(), changes, tasks.shutdown()));
     let router = http::router(app, limiter, &config, &common);
     tasks.spawn("the REST server", platform::http::serve(http, router, tasks.shutdown()));
+    common.readiness.started();
     tasks.run_to_end(config.lifecycle.drain()).await?;
     Ok(())
 }

@@ -50,5 +50,6 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     tasks.spawn_quiet("outbox", outbox::relay(db.clone(), common.bus, common.clock.clone(), ends.clone()));
     tasks.spawn_quiet("inbox", inbox::keep_tidy(db, common.clock.clone(), ends.clone()));
     tasks.spawn("grpc", grpc::serve(app, config.grpc.clone(), common.clock, grpc, ends));
+    common.readiness.started();
     Ok(tasks.run_to_end(config.lifecycle.drain()).await?)
 }

@@ -77,6 +77,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     tasks.spawn_quiet("outbox", outbox::relay(db.clone(), common.bus, common.clock.clone(), stop.clone()));
     tasks.spawn_quiet("keys", tidy.keep_tidy(stop.clone()));
     tasks.spawn_quiet("inbox", inbox::keep_tidy(db, common.clock, stop));
+    common.readiness.started();
     Ok(tasks.run_to_end(config.lifecycle.drain()).await?)
 }
 

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
@@ -26,7 +29,13 @@ type Check = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// What must answer before the process takes requests. The parts of a service add their checks.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<Vec<(&'static str, Check)>>>);
+pub struct Readiness(Arc<Startup>);
+
+#[derive(Default)]
+struct Startup {
+    checks: Mutex<Vec<(&'static str, Check)>>,
+    is_started: AtomicBool,
+}
 
 impl Readiness {
     /// Adds a check.
@@ -37,11 +46,17 @@ impl Readiness {
         self.lock().push((name, Arc::new(move || Box::pin(check()))));
     }
 
+    /// Says that every part has been started and every check added: before that, nothing is ready.
+    pub fn started(&self) {
+        self.0.is_started.store(true, Ordering::Release);
+    }
+
     async fn report(&self) -> (bool, Map<String, Value>) {
         let checks = self.lock().clone();
         let answers = checks.iter().map(|(name, check)| async move { (*name, check().await) });
         let answers = futures::future::join_all(answers).await;
-        let ready = answers.iter().all(|(_, ready)| *ready);
+        let started = self.0.is_started.load(Ordering::Acquire);
+        let ready = started && answers.iter().all(|(_, ready)| *ready);
         (ready, answers.into_iter().map(|(name, ready)| (name.to_owned(), ready.into())).collect())
     }
 
@@ -51,7 +66,7 @@ impl Readiness {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, Check)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,4 +97,21 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Value>) {
     let draining = admin.shutdown.is_cancelled();
     let status = if ready && !draining { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ready": ready && !draining, "draining": draining, "checks": checks })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_ready_before_every_check_was_added() {
+        let readiness = Readiness::default();
+        readiness.add("bus", async || true);
+        assert!(!readiness.is_ready().await, "more checks may come");
+        readiness.add("store", async || true);
+        readiness.started();
+        assert!(readiness.is_ready().await);
+        readiness.add("peer", async || false);
+        assert!(!readiness.is_ready().await);
+    }
 }

@@ -3,6 +3,19 @@ use proto::license::{KeyKind, ResolveKeyRequest};
 
 use super::{App, services::answer};
 
+/// Who a key speaks for, and until when where its end is set.
+#[derive(Clone)]
+pub(super) struct KeyHolder {
+    principal: Principal,
+    expires_at_ms: Option<i64>,
+}
+
+impl KeyHolder {
+    fn lives_at(&self, now_ms: i64) -> bool {
+        self.expires_at_ms.is_none_or(|end_ms| now_ms < end_ms)
+    }
+}
+
 impl App {
     /// The principal of an admin key; compared in constant time with each of the operator's keys.
     pub(crate) fn operator(&self, key: &str) -> AppResult<Principal> {
@@ -19,8 +32,10 @@ impl App {
     /// Who a `pk_…` or `sk_…` key speaks for.
     pub(crate) async fn principal_of(&self, key: &str) -> AppResult<Principal> {
         let hash = secret::hash(key);
-        if let Some(principal) = self.keys.find(&hash) {
-            return Ok(principal);
+        if let Some(holder) = self.keys.find(&hash)
+            && holder.lives_at(self.clock.now_ms())
+        {
+            return Ok(holder.principal);
         }
         let seen = self.keys.seen();
         let question = ResolveKeyRequest { key_hash: hash.to_vec() };
@@ -33,7 +48,8 @@ impl App {
             KeyKind::Shared => Principal::Shared,
             KeyKind::Unspecified => return Err(AppError::unexpected("a key of no kind")),
         };
-        self.keys.keep(hash, instance_id, seen, principal.clone());
+        let holder = KeyHolder { principal: principal.clone(), expires_at_ms: resolved.expires_at_ms };
+        self.keys.keep(hash, instance_id, seen, holder);
         Ok(principal)
     }
 

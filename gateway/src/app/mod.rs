@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 pub(crate) use checkout::CheckoutQuestion;
 pub(crate) use download::{DownloadQuestion, TicketPath};
 pub(crate) use feed::{FeedQuestion, FeedView};
-use platform::{Clock, Principal, secret::Secret};
+use platform::{Clock, secret::Secret};
 pub(crate) use services::answer;
 pub(crate) use verify::{Answer, VerifyQuestion};
 
@@ -38,7 +38,7 @@ pub(crate) struct State {
     pub(crate) public_url: String,
     admin_keys: Vec<Secret>,
     download_keys: Vec<Vec<u8>>,
-    keys: FreshCache<[u8; 32], String, Principal>,
+    keys: FreshCache<[u8; 32], String, keys::KeyHolder>,
     verified: FreshCache<[u8; 32], String, Arc<Answer>>,
     feed: FreshCache<FeedQuestion, String, Arc<dyn std::any::Any + Send + Sync>>,
 }

@@ -89,7 +89,9 @@ impl App {
         let request =
             DeactivateRequest { license_key: license_key.expose().to_owned(), marketplace_id, instance_id };
         let request = self.services.request(principal, request)?;
-        answer(self.services.licenses().deactivate(request).await)
+        let done = answer(self.services.licenses().deactivate(request).await)?;
+        self.forget_answers_about(done.license_id.clone());
+        Ok(done)
     }
 
     /// A shop's own licences with their keys.

@@ -1,6 +1,7 @@
 //! The OpenAPI document, generated from the code.
 
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::Router;
+use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -85,7 +86,8 @@ fn admin_routes(max_release_bytes: usize) -> OpenApiRouter<Edge> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(admin::releases::import))
-                .layer(DefaultBodyLimit::max(max_release_bytes)),
+                // axum's own limit does not hold for a body that is read as it comes.
+                .layer(RequestBodyLimitLayer::new(max_release_bytes)),
         )
         .routes(routes!(admin::releases::yank))
         .routes(routes!(admin::instances::list, admin::instances::create))

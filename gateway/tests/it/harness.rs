@@ -32,6 +32,7 @@ pub(crate) const SECRET_KEY: &str = "sk_shop";
 pub(crate) struct Script {
     pub(crate) revoked: Mutex<bool>,
     pub(crate) disabled: Mutex<bool>,
+    pub(crate) key_ends_at_ms: Mutex<Option<i64>>,
     pub(crate) verified: AtomicUsize,
     pub(crate) resolved: AtomicUsize,
 }
@@ -168,9 +169,11 @@ impl grpc::instances_server::Instances for Fake {
         ];
         let found = known.into_iter().find(|(key, ..)| secret::hash(key).to_vec() == hash);
         match found {
-            Some((_, kind, id)) if !disabled => {
-                Ok(Response::new(grpc::ResolvedKey { kind: kind.into(), instance_id: id.to_owned() }))
-            }
+            Some((_, kind, id)) if !disabled => Ok(Response::new(grpc::ResolvedKey {
+                kind: kind.into(),
+                instance_id: id.to_owned(),
+                expires_at_ms: *self.0.key_ends_at_ms.lock().unwrap(),
+            })),
             _ => Err(platform::AppError::not_found("no such key").into()),
         }
     }

@@ -30,6 +30,15 @@ async fn a_key_is_looked_up_once_and_forgotten_when_its_shop_changes() {
 }
 
 #[tokio::test]
+async fn a_key_whose_end_has_come_is_not_taken_from_memory() {
+    let gateway = Gateway::start().await;
+    *gateway.script.key_ends_at_ms.lock().unwrap() = Some(1);
+    assert_eq!(own_licenses(&gateway, SECRET_KEY).await.status(), 200, "license-svc answered while it lived");
+    *gateway.script.disabled.lock().unwrap() = true;
+    assert_eq!(own_licenses(&gateway, SECRET_KEY).await.status(), 401);
+}
+
+#[tokio::test]
 async fn an_unknown_key_a_key_of_the_wrong_kind_and_none_are_each_told_what_to_send() {
     let gateway = Gateway::start().await;
     for (key, says) in

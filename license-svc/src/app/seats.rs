@@ -6,6 +6,7 @@ use crate::store::{licenses, seats};
 
 /// What became of an instance's seat.
 pub(crate) struct Deactivation {
+    pub(crate) license_id: String,
     /// False where it held none: the call is safe to repeat.
     pub(crate) freed: bool,
     pub(crate) seats: i32,
@@ -34,6 +35,6 @@ impl App {
             self.announce_change(&tx, &license).await?;
         }
         tx.commit().await?;
-        Ok(Deactivation { freed, seats: license.seats, seats_used })
+        Ok(Deactivation { license_id: license.id, freed, seats: license.seats, seats_used })
     }
 }

@@ -104,7 +104,8 @@ impl Instances for InstancesEdge {
             KeyKind::Secret => wire::KeyKind::Secret,
         };
         let instance_id = holder.instance_id.unwrap_or_default();
-        Ok(Response::new(wire::ResolvedKey { kind: kind.into(), instance_id }))
+        let expires_at_ms = holder.expires_at_ms;
+        Ok(Response::new(wire::ResolvedKey { kind: kind.into(), instance_id, expires_at_ms }))
     }
 }
 

@@ -44,6 +44,7 @@ impl Licenses for LicensesEdge {
             freed: seats.freed,
             seats: seats.seats.cast_unsigned(),
             seats_used: map::count(seats.seats_used),
+            license_id: seats.license_id,
         }))
     }
 

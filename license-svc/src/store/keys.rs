@@ -72,12 +72,15 @@ pub(crate) struct Holder {
     pub(crate) kind: KeyKind,
     /// None for a shared key.
     pub(crate) instance_id: Option<String>,
+    /// None: lives until it is rotated.
+    pub(crate) expires_at_ms: Option<i64>,
 }
 
 #[derive(FromQueryResult)]
 struct HolderRow {
     kind: String,
     instance_id: Option<String>,
+    expires_at_ms: Option<i64>,
     disabled: Option<bool>,
 }
 
@@ -92,7 +95,7 @@ pub(crate) async fn find_holder(
     let live = Condition::any().add(Column::ExpiresAtMs.is_null()).add(Column::ExpiresAtMs.gt(now_ms));
     let row = Entity::find()
         .select_only()
-        .columns([Column::Kind, Column::InstanceId])
+        .columns([Column::Kind, Column::InstanceId, Column::ExpiresAtMs])
         .column(instances::Column::Disabled)
         .join(JoinType::LeftJoin, owner)
         .filter(Column::KeyHash.eq(key_hash.to_vec()))
@@ -105,5 +108,5 @@ pub(crate) async fn find_holder(
 
 fn holder(row: HolderRow) -> Result<Holder, DbErr> {
     let kind = KeyKind::parse(&row.kind).ok_or_else(|| damaged("instance_keys.kind"))?;
-    Ok(Holder { kind, instance_id: row.instance_id })
+    Ok(Holder { kind, instance_id: row.instance_id, expires_at_ms: row.expires_at_ms })
 }
