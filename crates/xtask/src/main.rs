@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `servers`.
+//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `servers`, `up`.
 
 mod bench;
 mod interop;
@@ -8,6 +8,7 @@ mod run;
 mod servers;
 mod test;
 mod tools;
+mod up;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,9 @@ enum Chore {
     /// Hold the test servers for other commands
     #[command(long_about = servers::HELP)]
     Servers(servers::Args),
+    /// Run the five services on real servers, with a shop to click in
+    #[command(long_about = up::HELP)]
+    Up(up::Args),
 }
 
 #[tokio::main]
@@ -62,6 +66,7 @@ async fn perform(chore: Chore) -> anyhow::Result<()> {
         Chore::Interop(args) => interop::run(args).await,
         Chore::Bench(args) => bench::run(args).await,
         Chore::Servers(args) => servers::run(args).await,
+        Chore::Up(args) => up::run(args).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `mercato demo`: a marketplace with a few apps, a stand-in for Stripe and a shop, to click in.
 
+mod around;
 mod buy;
 mod marketplace;
 mod operator;
@@ -44,6 +45,10 @@ pub struct DemoArgs {
     /// Take any free ports.
     #[arg(long)]
     ephemeral: bool,
+    /// Open only the catalogue, the shop and the stand-in for Stripe, around services that run elsewhere, as this
+    /// file says; `cargo xtask up` writes it.
+    #[arg(long, value_name = "FILE", hide_short_help = true, conflicts_with_all = ["port_base", "ephemeral"])]
+    around: Option<PathBuf>,
     /// Tell what happens inside, on standard error.
     #[arg(long, short)]
     verbose: bool,
@@ -63,7 +68,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 }
 
 async fn stay_open(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -> anyhow::Result<()> {
-    let running = start(args.options(None), Some(telemetry), shutdown).await?;
+    let running = args.start(None, telemetry, shutdown).await?;
     words::welcome(&running.demo);
     running.until_stopped().await
 }
@@ -71,9 +76,9 @@ async fn stay_open(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -
 async fn buy_one(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -> anyhow::Result<()> {
     // Removed with everything in it when it is dropped: after the demo has ended.
     let throw_away = args.data.is_none().then(tempfile::tempdir).transpose()?;
-    let options = args.options(throw_away.as_ref().map(|folder| folder.path().to_owned()));
+    let folder = throw_away.as_ref().map(|folder| folder.path().to_owned());
     let watch = Stopwatch::start();
-    let running = start(options, Some(telemetry), shutdown.clone()).await?;
+    let running = args.start(folder, telemetry, shutdown.clone()).await?;
     let bought = tokio::select! {
         bought = buy::one(&running.demo, watch) => bought,
         () = shutdown.cancelled() => Err(anyhow::anyhow!("it was interrupted, or a part of it ended")),
@@ -84,6 +89,19 @@ async fn buy_one(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -> 
 }
 
 impl DemoArgs {
+    async fn start(
+        &self,
+        throw_away: Option<PathBuf>,
+        telemetry: &Telemetry,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Running> {
+        let options = self.options(throw_away);
+        match &self.around {
+            Some(file) => around::start(file, &options.data, shutdown).await,
+            None => start(options, Some(telemetry), shutdown).await,
+        }
+    }
+
     fn options(&self, throw_away: Option<PathBuf>) -> Options {
         let ports = match self.port_base {
             Some(base) => Ports::From(base),

@@ -136,6 +136,17 @@ impl FiveProcesses {
         self.processes.iter().map(|(service, process)| (*service, process))
     }
 
+    /// Waits until one of them ends by itself; which, and how.
+    pub async fn one_has_ended(&mut self) -> anyhow::Result<(Service, ExitStatus)> {
+        let ended = eventually("one of the services to end", Duration::MAX, || {
+            let found = self.processes.iter_mut().find_map(|(service, process)| {
+                process.ended().transpose().map(|status| status.map(|status| (*service, status)))
+            });
+            std::future::ready(found)
+        });
+        ended.await?
+    }
+
     /// Asks all at once to end, and waits until they have; how each did.
     pub async fn stop(&mut self) -> anyhow::Result<BTreeMap<String, ExitStatus>> {
         for process in self.processes.values_mut() {
