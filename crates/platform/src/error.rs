@@ -253,8 +253,12 @@ impl From<Status> for AppError {
             let retry = status.metadata().get(RETRY_KEY).and_then(|value| value.to_str().ok()?.parse().ok());
             return Self { retry_after_seconds: retry, ..Self::new(row.0, status.message().to_owned()) };
         }
+        // A status that was answered has no source; one that tonic made of a broken connection has.
+        let broke = Error::source(&status).is_some();
         match Code::of_grpc(status.code()) {
-            Code::Unavailable => Self::unavailable("a part of the marketplace is away; try again shortly"),
+            code if broke || code == Code::Unavailable => {
+                Self::unavailable("a part of the marketplace is away; try again shortly")
+            }
             _ => Self::unexpected("a service answered unlike itself"),
         }
         .caused_by(status)
@@ -312,5 +316,14 @@ mod tests {
         let error = AppError::from(Status::unavailable("tcp connect error 10.0.0.7:7102"));
         assert_eq!(error.code(), Code::Unavailable);
         assert!(!error.message().contains("10.0.0.7"));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_in_the_middle_of_a_call_is_unavailable() {
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let error = AppError::from(Status::from_error(Box::new(reset)));
+        assert_eq!(error.code(), Code::Unavailable);
+        let answered = AppError::from(Status::unknown("of no service of ours"));
+        assert_eq!(answered.code(), Code::Unexpected);
     }
 }

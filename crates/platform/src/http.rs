@@ -103,8 +103,10 @@ async fn in_error_form(request: Request, next: Next) -> Response {
     }
     let mut formed = layer_error(status).into_response();
     *formed.status_mut() = status;
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        formed.headers_mut().insert(header::ALLOW, allow.clone());
+    for told in [header::ALLOW, header::CONTENT_RANGE] {
+        if let Some(value) = response.headers().get(&told) {
+            formed.headers_mut().insert(told, value.clone());
+        }
     }
     formed
 }
@@ -118,6 +120,9 @@ fn layer_error(status: StatusCode) -> AppError {
         StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than is taken here",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             "the body must be JSON with the header Content-Type: application/json"
+        }
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            "there are no such bytes; Content-Range tells how many there are"
         }
         StatusCode::SERVICE_UNAVAILABLE => "the answer took too long; try again shortly",
         _ if status.is_client_error() => "the request cannot be read; GET /openapi.json tells its form",

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -49,18 +49,35 @@ pub struct Capture {
     address: SocketAddr,
     chunks: Arc<Log<Chunk>>,
     connections: Arc<AtomicUsize>,
+    target: Target,
     task: AbortHandle,
 }
+
+type Target = Arc<OnceLock<SocketAddr>>;
 
 impl Capture {
     /// Listens on a free port and forwards each connection to `target`.
     pub async fn start(target: SocketAddr) -> anyhow::Result<Self> {
+        let capture = Self::ahead().await?;
+        capture.point_to(target);
+        Ok(capture)
+    }
+
+    /// Listens before its target is known, as a server that must be told its public address needs it. Until
+    /// [`Capture::point_to`], connections are closed.
+    pub async fn ahead() -> anyhow::Result<Self> {
         let listener = TcpListener::bind(local_address(0)).await?;
         let address = listener.local_addr()?;
         let (chunks, connections) = (Arc::<Log<Chunk>>::default(), Arc::<AtomicUsize>::default());
-        let accept = accept(listener, target, Arc::clone(&chunks), Arc::clone(&connections));
+        let target = Target::default();
+        let accept = accept(listener, Arc::clone(&target), Arc::clone(&chunks), Arc::clone(&connections));
         let task = tokio::spawn(accept).abort_handle();
-        Ok(Self { address, chunks, connections, task })
+        Ok(Self { address, chunks, connections, target, task })
+    }
+
+    /// From now on connections go there; a second target changes nothing.
+    pub fn point_to(&self, target: SocketAddr) {
+        self.target.get_or_init(|| target);
     }
 
     /// Where clients connect.
@@ -123,14 +140,16 @@ impl Drop for Capture {
 
 async fn accept(
     listener: TcpListener,
-    target: SocketAddr,
+    target: Target,
     chunks: Arc<Log<Chunk>>,
     connections: Arc<AtomicUsize>,
 ) {
     let mut open = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let connection = connections.fetch_add(1, Ordering::SeqCst);
-        open.spawn(relay(client, target, connection, Arc::clone(&chunks)));
+        if let Some(target) = target.get() {
+            open.spawn(relay(client, *target, connection, Arc::clone(&chunks)));
+        }
     }
 }
 

@@ -237,7 +237,7 @@ async fn a_question_may_be_asked_in_the_look_alikes_of_a_key(stage: Arc<Stage>) 
 async fn a_bad_instance_id_or_nonce_is_refused(stage: Arc<Stage>) -> Outcome {
     let shop = stage.shop().await?;
     for (field, value, says) in [
-        ("instance_id", "inst_1".to_owned(), "inst"),
+        ("instance_id", "inst_".to_owned(), "inst"),
         ("instance_id", "enc_AAAA".to_owned(), "sealed"),
         ("instance_id", PRIVATE.to_owned(), "inst"),
         ("nonce", "n".repeat(129), "nonce must have at most 128 characters"),

@@ -127,6 +127,7 @@ async fn a_download_goes_on_where_it_broke_off(stage: Arc<Stage>) -> Outcome {
     }
     let beyond = ask("range", "bytes=9999999-", None).await?;
     assert_eq!((beyond.status, beyond.header("content-range")), (416, format!("bytes */{size}").as_str()));
+    assert!(beyond.message().contains("no such bytes"), "{}", beyond.body);
     let other_bytes = ask("range", "bytes=10-19", Some("\"of another release\"")).await?;
     assert_eq!((other_bytes.status, &other_bytes.bytes[..]), (200, &zip[..]));
     let same_bytes = ask("range", "bytes=10-19", Some(whole.header("etag"))).await?;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -158,17 +158,14 @@ impl Stage {
 
     /// What the operator is answered, once it is as `wanted`; what it was instead, when it never is.
     pub(crate) async fn answer_with(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-        let mut last = Value::Null;
-        let found = eventually("the wanted answer", SOON, || {
-            let asked = self.admin.caller().get(path);
-            let (last, wanted) = (&mut last, &wanted);
-            async move {
-                *last = asked.await.ok()?.body;
-                wanted(last).then(|| last.clone())
-            }
+        let last = Mutex::new(Value::Null);
+        let found = eventually("the wanted answer", SOON, async || {
+            let answer = self.admin.caller().get(path).await.ok()?.body;
+            last.lock().unwrap().clone_from(&answer);
+            wanted(&answer).then_some(answer)
         });
         let found = found.await;
-        found.with_context(|| format!("{path} last answered {last}"))
+        found.with_context(|| format!("{path} last answered {}", last.lock().unwrap()))
     }
 
     pub(crate) async fn act_on_license(&self, id: &str, act: &str) -> anyhow::Result<Reply> {

@@ -85,7 +85,8 @@ async fn an_event_that_stripe_did_not_sign_pays_for_nothing(stage: Arc<Stage>) -
     let (sender, body) = (Sender::new(&stage)?, paid(&stage, &order).to_string().into_bytes());
     let of_another_secret = timed_signature::sign(&["whsec_of_somebody_else"], now(), &body);
     let of_other_bytes = sender.sign(now(), b"{}");
-    for signatures in [&[][..], &[&of_another_secret], &[&of_other_bytes], &["t=1"], &["nonsense"], &[""]] {
+    let missing: &[&str] = &[];
+    for signatures in [missing, &[&of_another_secret], &[&of_other_bytes], &["t=1"], &["nonsense"], &[""]] {
         let refused = sender.post(body.clone(), signatures).await?;
         assert_refused(&refused, 400, "invalid_data", "ignature");
     }
