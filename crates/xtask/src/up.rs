@@ -100,9 +100,11 @@ async fn start_services(
 
 /// Whoever has paid, or has turned back, is sent to the shop's marketplace.
 fn back_to(options: Options, marketplace: &str) -> Options {
-    options
-        .var(Service::Payments, "MERCATO__STRIPE__SUCCESS_URL", &format!("{marketplace}/thanks"))
-        .var(Service::Payments, "MERCATO__STRIPE__CANCEL_URL", marketplace)
+    options.var(Service::Payments, "MERCATO__STRIPE__SUCCESS_URL", &format!("{marketplace}/thanks")).var(
+        Service::Payments,
+        "MERCATO__STRIPE__CANCEL_URL",
+        marketplace,
+    )
 }
 
 /// The catalogue, the shop and the stand-in for Stripe, until the purchase is made or Ctrl-C.

@@ -84,7 +84,8 @@ impl Admin {
         signature: &str,
     ) -> anyhow::Result<Reply> {
         let request = self.caller.request(Method::POST, &format!("/admin/vendors/{}/releases", vendor.id));
-        let request = request.header("content-type", "application/zip").header("x-vendor-signature", signature);
+        let request =
+            request.header("content-type", "application/zip").header("x-vendor-signature", signature);
         self.caller.send(request.body(zip)).await
     }
 

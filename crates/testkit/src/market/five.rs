@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{child::Program, eventually, paths, process::Process};
 
-const MIGRATION_LIMIT: Duration = Duration::from_secs(60);
+const MIGRATION_LIMIT: Duration = Duration::from_mins(1);
 /// The services' own drain time is 20 s.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -79,7 +79,8 @@ async fn migrate(recipe: &Recipe, folder: &Path, service: Service) -> anyhow::Re
         Program::new(paths::binary(service.name())?).args(["migrate"]).clear_env().envs(recipe.vars(service));
     let mut running = program.log(&log).spawn()?;
     let what = format!("`{service} migrate`");
-    let ended = eventually(&what, MIGRATION_LIMIT, || std::future::ready(running.ended().transpose())).await??;
+    let ended =
+        eventually(&what, MIGRATION_LIMIT, || std::future::ready(running.ended().transpose())).await??;
     let said = std::fs::read_to_string(log).unwrap_or_default();
     ensure!(ended.success(), "`{service} migrate` ended with {ended}; it wrote:\n{said}");
     Ok(())

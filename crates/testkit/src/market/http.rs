@@ -95,7 +95,6 @@ impl Caller {
     }
 
     /// A request to `path`, which may be a whole URL, with the credentials.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = if path.starts_with('/') { format!("{}{path}", self.base) } else { path.to_owned() };
         let request = self.client.request(method, url);

@@ -59,6 +59,10 @@ pub enum Delivery {
 
 pub(super) type Vars = Vec<(String, String)>;
 
+pub(super) fn var(name: &str, value: &(impl ToString + ?Sized)) -> (String, String) {
+    (name.to_owned(), value.to_string())
+}
+
 impl Limits {
     pub(super) fn vars(self) -> Vars {
         let lifted = ["KEY", "ADDRESS", "VERIFY_WITHOUT_KEY"].into_iter().flat_map(|limit| {
@@ -74,13 +78,12 @@ impl Limits {
 impl Delivery {
     /// Webhooks may always go to the loopback address: that is where a test's shops are.
     pub(super) fn vars(self) -> Vars {
-        let var = |name: &str, value: &str| (format!("MERCATO__DELIVERY__{name}"), value.to_owned());
-        let mut vars = vec![var("ALLOW_CIDRS", "[\"127.0.0.0/8\"]")];
+        let mut vars = vec![var("MERCATO__DELIVERY__ALLOW_CIDRS", "[\"127.0.0.0/8\"]")];
         if self == Self::Quick {
             vars.extend([
-                var("SCHEDULE_SECONDS", "[1, 1, 2, 4, 8]"),
-                var("TIMEOUT_SECONDS", "3"),
-                var("LEASE_SECONDS", "5"),
+                var("MERCATO__DELIVERY__SCHEDULE_SECONDS", "[1, 1, 2, 4, 8]"),
+                var("MERCATO__DELIVERY__TIMEOUT_SECONDS", "3"),
+                var("MERCATO__DELIVERY__LEASE_SECONDS", "5"),
             ]);
         }
         vars

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use super::{Keys, Options, Service, options::Vars};
+use super::{
+    Keys, Options, Service,
+    options::{Vars, var},
+};
 use crate::{free_ports, local_address};
 
 /// The servers that the services run on.
@@ -74,10 +77,6 @@ pub(super) struct Recipe {
     pub(super) artifacts: PathBuf,
 }
 
-fn var(name: &str, value: impl ToString) -> (String, String) {
-    (name.to_owned(), value.to_string())
-}
-
 impl Recipe {
     /// The variables of one service.
     pub(super) fn vars(&self, service: Service) -> Vars {
@@ -105,31 +104,31 @@ impl Recipe {
 
     fn common(&self, service: Service) -> Vars {
         let admin = local_address(self.addresses.admin_port(service));
-        let mut vars = vec![var("NATS_URL", &self.backing.nats_url), var("MERCATO__ADMIN__LISTEN", admin)];
+        let mut vars = vec![var("NATS_URL", &self.backing.nats_url), var("MERCATO__ADMIN__LISTEN", &admin)];
         let collector = self.options.otlp_endpoint.as_ref();
-        vars.extend(collector.map(|endpoint| var("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)));
+        vars.extend(collector.map(|endpoint| var("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)));
         vars
     }
 
     fn with_a_store(&self, service: Service) -> Vars {
         vec![
             var("DATABASE_URL", &self.backing.database_url),
-            var("MERCATO__GRPC__LISTEN", self.addresses.grpc(service)),
+            var("MERCATO__GRPC__LISTEN", &self.addresses.grpc(service)),
             var("MERCATO__GRPC__CALLERS__GATEWAY", &self.keys.gateway_credential),
         ]
     }
 
     fn gateway(&self) -> Vars {
         let peer = |name: &str, service| {
-            var(&format!("MERCATO__PEERS__{name}__URL"), format!("http://{}", self.addresses.grpc(service)))
+            var(&format!("MERCATO__PEERS__{name}__URL"), &format!("http://{}", self.addresses.grpc(service)))
         };
         let mut vars = vec![
             var("REDIS_URL", &self.backing.redis_url),
-            var("MERCATO__HTTP__LISTEN", self.addresses.http(Service::Gateway)),
-            var("MERCATO__HTTP__PUBLIC_URL", self.public_url()),
+            var("MERCATO__HTTP__LISTEN", &self.addresses.http(Service::Gateway)),
+            var("MERCATO__HTTP__PUBLIC_URL", &self.public_url()),
             var("MERCATO__OPERATOR__KEYS", &self.keys.admin_key),
             var("MERCATO__DOWNLOADS__KEYS", &self.keys.download),
-            var("MERCATO__IDENTITY__NAME", "gateway"),
+            var("MERCATO__IDENTITY__NAME", &"gateway"),
             var("MERCATO__IDENTITY__CREDENTIAL", &self.keys.gateway_credential),
             peer("CATALOG", Service::Catalog),
             peer("LICENSE", Service::License),
@@ -142,14 +141,14 @@ impl Recipe {
 
     fn catalog(&self) -> Vars {
         vec![
-            var("MERCATO__ARTIFACTS__URL", format!("file://{}", self.artifacts.display())),
+            var("MERCATO__ARTIFACTS__URL", &format!("file://{}", self.artifacts.display())),
             var("MERCATO__CATALOG__SIGNING_KEY", &self.keys.release),
         ]
     }
 
     fn license(&self) -> Vars {
         vec![
-            var("MERCATO__LICENSE__ISSUER", self.public_url()),
+            var("MERCATO__LICENSE__ISSUER", &self.public_url()),
             var("MERCATO__LICENSE__TOKEN_KEY", &self.keys.token),
             var("MERCATO__LICENSE__SEALING_KEY", &self.keys.instance),
             var("MERCATO__LICENSE__LOOKUP_KEY", &self.keys.lookup),
@@ -161,12 +160,12 @@ impl Recipe {
     fn payments(&self) -> Vars {
         let public_url = self.public_url();
         vec![
-            var("MERCATO__HTTP__LISTEN", self.addresses.http(Service::Payments)),
+            var("MERCATO__HTTP__LISTEN", &self.addresses.http(Service::Payments)),
             var("MERCATO__STRIPE__API_URL", &self.backing.stripe_url),
             var("MERCATO__STRIPE__SECRET_KEY", &self.keys.stripe_api_key),
             var("MERCATO__STRIPE__WEBHOOK_SECRETS", &self.keys.stripe_webhook_secret),
-            var("MERCATO__STRIPE__SUCCESS_URL", format!("{public_url}/docs#paid")),
-            var("MERCATO__STRIPE__CANCEL_URL", format!("{public_url}/docs#cancelled")),
+            var("MERCATO__STRIPE__SUCCESS_URL", &format!("{public_url}/docs#paid")),
+            var("MERCATO__STRIPE__CANCEL_URL", &format!("{public_url}/docs#cancelled")),
             var("MERCATO__SEALING__KEYS", &self.keys.sealing.payments),
             var("MERCATO__BUS_SEALING__KEYS", &self.keys.sealing.bus),
         ]

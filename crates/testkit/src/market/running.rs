@@ -1,10 +1,6 @@
 //! The marketplace in either topology, with Stripe beside it.
 
-use std::{
-    collections::BTreeMap,
-    process::ExitStatus,
-    time::Duration,
-};
+use std::{collections::BTreeMap, process::ExitStatus, time::Duration};
 
 use anyhow::bail;
 
@@ -47,8 +43,15 @@ pub struct Market {
 
 #[derive(Debug)]
 enum Form {
-    Five { processes: FiveProcesses, nats: Nats, valkey: Valkey },
-    One(OneProcess),
+    Five(Box<Five>),
+    One(Box<OneProcess>),
+}
+
+#[derive(Debug)]
+struct Five {
+    processes: FiveProcesses,
+    nats: Nats,
+    valkey: Valkey,
 }
 
 impl Market {
@@ -73,7 +76,7 @@ impl Market {
             stripe_url: stripe.url().to_owned(),
         };
         let processes = plan.start(keys.clone(), backing, options, folder.path()).await?;
-        Ok(Self { stripe, form: Form::Five { processes, nats, valkey }, keys, folder })
+        Ok(Self { stripe, form: Form::Five(Box::new(Five { processes, nats, valkey })), keys, folder })
     }
 
     async fn start_one(options: Options) -> anyhow::Result<Self> {
@@ -82,14 +85,14 @@ impl Market {
         let stripe = Stripe::start(&keys, &webhook_url, options.stripe_data.clone()).await?;
         let process = place.start(&keys, stripe.url(), &options, folder.path()).await?;
         keys.admin_key.clone_from(&process.admin_key);
-        Ok(Self { stripe, form: Form::One(process), keys, folder })
+        Ok(Self { stripe, form: Form::One(Box::new(process)), keys, folder })
     }
 
     /// The base of the gateway's URLs.
     #[must_use]
     pub fn gateway_url(&self) -> String {
         match &self.form {
-            Form::Five { processes, .. } => processes.gateway_url(),
+            Form::Five(five) => five.processes.gateway_url(),
             Form::One(one) => one.place.gateway_url(),
         }
     }
@@ -98,7 +101,7 @@ impl Market {
     #[must_use]
     pub fn payments_url(&self) -> String {
         match &self.form {
-            Form::Five { processes, .. } => processes.payments_url(),
+            Form::Five(five) => five.processes.payments_url(),
             Form::One(one) => one.place.payments_url(),
         }
     }
@@ -128,7 +131,7 @@ impl Market {
     /// The process that a service runs in.
     pub fn process(&mut self, service: Service) -> anyhow::Result<&mut Process> {
         match &mut self.form {
-            Form::Five { processes, .. } => processes.process(service),
+            Form::Five(five) => five.processes.process(service),
             Form::One(one) => Ok(&mut one.process),
         }
     }
@@ -155,7 +158,7 @@ impl Market {
 
     fn nats(&mut self) -> anyhow::Result<&mut Nats> {
         match &mut self.form {
-            Form::Five { nats, .. } => Ok(nats),
+            Form::Five(five) => Ok(&mut five.nats),
             Form::One(_) => bail!("in one process the bus is a file; kill the process instead"),
         }
     }
@@ -163,7 +166,7 @@ impl Market {
     /// `kill -9` of what speaks Redis; fails in one process, where limits are kept in memory.
     pub fn kill_redis(&mut self) -> anyhow::Result<()> {
         match &mut self.form {
-            Form::Five { valkey, .. } => valkey.server().kill(),
+            Form::Five(five) => five.valkey.server().kill(),
             Form::One(_) => bail!("in one process there is no Redis"),
         }
     }
@@ -172,8 +175,8 @@ impl Market {
     #[must_use]
     pub fn logs(&self) -> BTreeMap<String, String> {
         match &self.form {
-            Form::Five { processes, .. } => {
-                let processes = processes.processes();
+            Form::Five(five) => {
+                let processes = five.processes.processes();
                 processes.map(|(service, process)| (service.to_string(), process.output())).collect()
             }
             Form::One(one) => [(one::NAME.to_owned(), one.log())].into(),
@@ -190,8 +193,8 @@ impl Market {
     pub fn resident_kib(&self) -> anyhow::Result<BTreeMap<String, u64>> {
         let of = |name: &str, process: &Process| Ok((name.to_owned(), process.resident_kib()?));
         match &self.form {
-            Form::Five { processes, .. } => {
-                processes.processes().map(|(service, process)| of(service.name(), process)).collect()
+            Form::Five(five) => {
+                five.processes.processes().map(|(service, process)| of(service.name(), process)).collect()
             }
             Form::One(one) => Ok([of(one::NAME, &one.process)?].into()),
         }
@@ -200,7 +203,7 @@ impl Market {
     /// Asks every process to end by `SIGTERM`, and waits; how each ended, by its name.
     pub async fn stop(&mut self) -> anyhow::Result<BTreeMap<String, ExitStatus>> {
         match &mut self.form {
-            Form::Five { processes, .. } => processes.stop().await,
+            Form::Five(five) => five.processes.stop().await,
             Form::One(one) => Ok([(one::NAME.to_owned(), one.process.stop(STOP_LIMIT).await?)].into()),
         }
     }

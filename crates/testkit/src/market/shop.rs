@@ -8,10 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use wire::release::sha256_hex;
 
-use super::{
-    Admin, Caller, Registration, Reply, Webhook,
-    admin::text,
-};
+use super::{Admin, Caller, Registration, Reply, Webhook, admin::text};
 use crate::receiver::Receiver;
 
 const BUYER: &str = "merchant@shop.example";
@@ -164,7 +161,8 @@ impl Shop {
     ) -> anyhow::Result<Reply> {
         let path = format!("/store/marketplace/download/{app}/{version}");
         let request = self.reader.request(Method::GET, &path);
-        let licensed = license_key.map(|key| request.try_clone().map(|one| one.header("x-carpha-license", key)));
+        let licensed =
+            license_key.map(|key| request.try_clone().map(|one| one.header("x-carpha-license", key)));
         self.reader.send(licensed.flatten().unwrap_or(request)).await
     }
 

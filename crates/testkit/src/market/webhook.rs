@@ -50,7 +50,10 @@ impl Webhook {
         ensure!(header("x-carpha-delivery-id")? == delivery_id, "the two headers name different deliveries");
         let event = header("x-carpha-event")?.to_owned();
         let path = received.uri.path();
-        ensure!(path.ends_with(&format!("/admin/marketplace/{event}")), "{event} came to another path: {path}");
+        ensure!(
+            path.ends_with(&format!("/admin/marketplace/{event}")),
+            "{event} came to another path: {path}"
+        );
         let body = serde_json::from_slice(&received.body).context("the body is no JSON")?;
         Ok(Self { event, delivery_id: delivery_id.to_owned(), body })
     }
