@@ -8,7 +8,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use serde::Deserialize;
 pub use trace_context::TraceContext;
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -69,6 +69,8 @@ pub struct Telemetry {
 impl Telemetry {
     /// Starts logs, metrics and, where a collector is named, traces. Once per process, inside its runtime.
     pub fn start(config: &TelemetryConfig, service: &'static str) -> Result<Self, TelemetryError> {
+        // What the gRPC layers put into a call and take out of it; without one they carry nothing, and say nothing.
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         let provider = match &config.otlp_endpoint {
             Some(endpoint) => Some(tracer_provider(endpoint, service)?),
             None => None,
