@@ -46,9 +46,13 @@ enum Chore {
 #[tokio::main]
 async fn main() -> ExitCode {
     let chore = Cli::parse().chore;
-    let done = tokio::select! {
-        done = perform(chore) => done,
-        () = run::interrupted() => Err(anyhow::anyhow!("interrupted")),
+    let done = match chore {
+        // It ends what it runs in order.
+        Chore::Up(args) => up::run(args).await,
+        chore => tokio::select! {
+            done = perform(chore) => done,
+            () = run::interrupted() => Err(anyhow::anyhow!("interrupted")),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

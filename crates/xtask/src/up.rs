@@ -12,7 +12,7 @@ use testkit::{
 };
 
 use crate::{
-    run::{cargo, program, succeed},
+    run::{cargo, interrupted, program, succeed},
     servers,
 };
 
@@ -42,18 +42,36 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    succeed(cargo(&["build", "--workspace", "--bins"])).await?;
-    let folder = empty_folder()?;
-    let servers = servers::start().await?;
-    let (mut services, around) = start_services(&args, &servers, &folder).await?;
-    eprintln!("the five services are ready; what they write: {}/*.log", folder.display());
+    let started = tokio::select! {
+        started = start(&args) => started,
+        () = interrupted() => bail!("interrupted"),
+    };
+    let Up { servers, mut services, around } = started?;
     let done = tokio::select! {
-        done = demo(&args, &folder, &around) => done,
+        done = demo(&args, &around) => done,
         ended = services.one_has_ended() => ended.and_then(|(service, status)| bail!("{service} ended with {status}")),
+        // That is how it is meant to end.
+        () = interrupted() => Ok(()),
     };
     services.stop().await?;
     servers.stop().await?;
     done
+}
+
+/// What runs, and the file that tells the demo where.
+struct Up {
+    servers: Servers,
+    services: FiveProcesses,
+    around: PathBuf,
+}
+
+async fn start(args: &Args) -> anyhow::Result<Up> {
+    succeed(cargo(&["build", "--workspace", "--bins"])).await?;
+    let folder = empty_folder()?;
+    let servers = servers::start().await?;
+    let (services, around) = start_services(args, &servers, &folder).await?;
+    eprintln!("the five services are ready; what they write: {}/*.log", folder.display());
+    Ok(Up { servers, services, around })
 }
 
 /// Emptied, so that nothing of an earlier run is met with the keys of this one.
@@ -108,9 +126,9 @@ fn back_to(options: Options, marketplace: &str) -> Options {
 }
 
 /// The catalogue, the shop and the stand-in for Stripe, until the purchase is made or Ctrl-C.
-async fn demo(args: &Args, folder: &Path, around: &Path) -> anyhow::Result<()> {
+async fn demo(args: &Args, around: &Path) -> anyhow::Result<()> {
     let mut command = program(paths::binary("mercato")?, &["demo", "--around"]);
-    command.arg(around).arg("--data").arg(folder.join("demo"));
+    command.arg(around).arg("--data").arg(around.with_file_name("demo"));
     if args.buy {
         command.arg("--buy");
     }
