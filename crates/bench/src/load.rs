@@ -125,3 +125,37 @@ async fn ask_until(mut connection: Connection, ask: Ask, until: Instant) -> anyh
 pub(crate) fn count(count: usize) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use testkit::receiver::{Answer, Receiver};
+
+    use super::*;
+
+    fn ask() -> Ask {
+        let headers = [("host".parse().unwrap(), "here".parse().unwrap())].into_iter().collect();
+        Ask { method: Method::POST, path: "/any".to_owned(), headers, body: "asked".into() }
+    }
+
+    #[tokio::test]
+    async fn each_answer_is_counted_once() {
+        let receiver = Receiver::start().await.unwrap();
+        let time = Duration::from_millis(200);
+        let round = closed_loop(receiver.address(), &ask(), 3, time).await.unwrap();
+        let asked = receiver.requests();
+        assert!(asked.len() >= 3 && asked.iter().all(|one| one.body == "asked"));
+        // The last answers come a little after the time.
+        let most = count(asked.len()) / time.as_secs_f64();
+        assert!(round.per_second > 0.0 && round.per_second <= most, "{} of {most}", round.per_second);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_success_is_no_answer() {
+        let receiver = Receiver::start().await.unwrap();
+        receiver.answer(Answer::status(429).body("slow down"));
+        let error = closed_loop(receiver.address(), &ask(), 1, Duration::from_secs(1)).await.unwrap_err();
+        assert!(error.to_string().contains("429") && error.to_string().contains("slow down"), "{error}");
+    }
+}

@@ -131,3 +131,43 @@ async fn receive(
     }
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use http::{HeaderMap, Method};
+
+    use super::*;
+    use crate::{load::Ask, open_loop::Pool};
+
+    fn webhook(shop: &str, app: &str) -> Ask {
+        let headers: HeaderMap = [("host".parse().unwrap(), "here".parse().unwrap())].into_iter().collect();
+        let body = serde_json::json!({ "marketplace_id": app }).to_string().into();
+        Ask { method: Method::POST, path: format!("/{shop}/admin/marketplace/license-issued"), headers, body }
+    }
+
+    #[tokio::test]
+    async fn a_receipt_is_noted_for_its_shop_and_app_and_only_the_first_counts() {
+        let receipts = Receipts::start().await.unwrap();
+        let pool = Pool::open(receipts.address(), 2).await.unwrap();
+        let (first, second) = (webhook("one", "@v/a"), webhook("two", "@v/b"));
+        let due = pool.send_at_rate(&[&first, &second], 100).await.unwrap();
+        assert_eq!(due[1] - due[0], Duration::from_millis(10));
+        let (one, two) = (("one".to_owned(), "@v/a".to_owned()), ("two".to_owned(), "@v/b".to_owned()));
+        let last = receipts.wait_for(&[&one, &two], Duration::from_secs(5)).await.unwrap();
+        assert!(receipts.at(&one).unwrap() >= due[0] && last >= due[1]);
+        let noted = receipts.at(&one);
+        pool.send_all(&[&first]).await.unwrap();
+        assert_eq!(receipts.at(&one), noted);
+        assert_eq!(receipts.at(&("one".to_owned(), "@v/b".to_owned())), None);
+    }
+
+    #[tokio::test]
+    async fn who_was_not_told_is_counted() {
+        let receipts = Receipts::start().await.unwrap();
+        let what = ("one".to_owned(), "@v/a".to_owned());
+        let error = receipts.wait_for(&[&what], Duration::from_millis(20)).await.unwrap_err();
+        assert!(error.to_string().contains("1 of 1"), "{error}");
+    }
+}
