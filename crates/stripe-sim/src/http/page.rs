@@ -91,7 +91,7 @@ fn see_other(url: &str) -> Response {
 fn page(status: StatusCode, template: &impl Template) -> Response {
     let Ok(html) = template.render() else { return ApiError::internal().into_response() };
     // No `form-action`: browsers would apply it to the way back to the shop as well.
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
     let headers = [
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
