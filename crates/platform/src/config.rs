@@ -138,7 +138,9 @@ fn explain(error: &figment::Error) -> String {
         Kind::InvalidType(_, wanted) => format!("not of the right type; it must be {wanted}"),
         Kind::InvalidValue(_, wanted) => format!("not a value that is taken; it must be {wanted}"),
         Kind::UnknownVariant(_, known) => format!("not one of {}", known.join(", ")),
-        other => other.to_string(),
+        Kind::Message(message) if !key.is_empty() => message.clone(),
+        // Of a file that is no TOML the message would quote the line, and the line may hold a secret.
+        _ => "the file that MERCATO_CONFIG names cannot be read as TOML".to_owned(),
     };
     if key.is_empty() { what } else { format!("{key}: {what}") }
 }
@@ -207,6 +209,16 @@ mod tests {
         assert_eq!(config.database.url.expose(), "postgres://u:hunter2@x");
         let error =
             load_from::<Example>(vars(&[("DATABASE_URL", "u"), ("MERCATO__LIMIT", "hunter2")])).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_file_is_told_without_its_lines() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[database]\nurl = postgres://u:hunter2@x\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let error = load_from::<Example>(vars(&[("MERCATO_CONFIG", path)])).unwrap_err();
+        assert!(error.to_string().contains("TOML"), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 

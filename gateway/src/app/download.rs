@@ -77,8 +77,9 @@ impl App {
         let license_key = question.license_key.ok_or_else(|| {
             AppError::new(Code::PaymentRequired, "this app is paid: send its licence key as x-carpha-license")
         })?;
+        // What the header names is looked at even under the shop's own key: license-svc refuses another's.
         let instance_id =
-            principal.instance_id().map(str::to_owned).or(question.instance_id).ok_or_else(|| {
+            question.instance_id.or_else(|| principal.instance_id().map(str::to_owned)).ok_or_else(|| {
                 AppError::invalid(
                     "under a shared key name the instance as well, in the header x-carpha-instance",
                 )

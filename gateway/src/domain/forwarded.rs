@@ -22,12 +22,28 @@ pub(crate) fn client_address(peer: IpAddr, forwarded_for: Option<&str>, trusted:
     nearest
 }
 
+/// Under which name an address is counted: whoever has one IPv6 address has a whole /64 of them.
+pub(crate) fn counted_as(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("{:x}", u128::from(address) >> 64),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn address(peer: &str, forwarded: Option<&str>) -> String {
         client_address(peer.parse().unwrap(), forwarded, &["10.0.0.0/8".parse().unwrap()]).to_string()
+    }
+
+    #[test]
+    fn a_network_of_ipv6_addresses_counts_as_one_caller() {
+        let name = |text: &str| counted_as(text.parse().unwrap());
+        assert_eq!(name("2001:db8:1:2::1"), name("2001:db8:1:2:ffff::9"));
+        assert_ne!(name("2001:db8:1:2::1"), name("2001:db8:1:3::1"));
+        assert_eq!(name("::ffff:203.0.113.9"), name("203.0.113.9"));
     }
 
     #[test]

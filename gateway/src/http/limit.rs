@@ -11,7 +11,7 @@ use axum::{
 use platform::{AppError, Code, limits::Verdict, secret};
 
 use super::{Edge, auth::PUBLISHABLE_KEY, store};
-use crate::domain::forwarded::client_address;
+use crate::domain::forwarded::{client_address, counted_as};
 
 /// Refuses who asks too much; tells everybody else what is left.
 pub(super) async fn enforce(State(edge): State<Edge>, request: Request, next: Next) -> Response {
@@ -26,12 +26,11 @@ fn check(edge: &Edge, request: &Request) -> Verdict {
     let address = address(edge, request);
     let key = key_of(request.headers());
     let mut verdicts = vec![edge.limiter.check(&format!("address:{address}"), edge.limits.address)];
-    match key {
-        Some(key) => verdicts.push(edge.limiter.check(&format!("key:{key}"), edge.limits.key)),
-        None if is_verify(request) => {
-            verdicts.push(edge.limiter.check(&format!("verify:{address}"), edge.limits.verify_without_key));
-        }
-        None => {}
+    if let Some(key) = key {
+        verdicts.push(edge.limiter.check(&format!("key:{key}"), edge.limits.key));
+    }
+    if is_verify(request) && !request.headers().contains_key(PUBLISHABLE_KEY) {
+        verdicts.push(edge.limiter.check(&format!("verify:{address}"), edge.limits.verify_without_key));
     }
     verdicts.into_iter().min_by_key(|verdict| (verdict.allowed, verdict.remaining)).unwrap_or(Verdict {
         allowed: true,
@@ -45,13 +44,14 @@ fn is_verify(request: &Request) -> bool {
     request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == store::license::VERIFY)
 }
 
-fn address(edge: &Edge, request: &Request) -> IpAddr {
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::from([0; 4]), |info| info.0.ip());
-    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    client_address(peer, forwarded, &edge.trusted_proxies)
+/// Whose requests are counted together.
+fn address(edge: &Edge, request: &Request) -> String {
+    let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = info.map_or(IpAddr::from([0; 4]), |info| info.0.ip());
+    // Each proxy may have added a header of its own: together, in order, they are one list (RFC 9110, section 5.3).
+    let forwarded: Vec<&str> =
+        request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    counted_as(client_address(peer, Some(&forwarded.join(",")), &edge.trusted_proxies))
 }
 
 /// A short fingerprint of whichever key the caller sent: the key itself must not stand in a counter's name.

@@ -12,12 +12,20 @@ mod well_known;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, header},
+    middleware,
+};
 use ipnet::IpNet;
 use platform::limits::RateLimiter;
-use tower_http::compression::{
-    CompressionLayer, Predicate as _,
-    predicate::{DefaultPredicate, NotForContentType},
+use tower_http::{
+    compression::{
+        CompressionLayer, Predicate as _,
+        predicate::{DefaultPredicate, NotForContentType},
+    },
+    set_header::SetResponseHeaderLayer,
 };
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -52,10 +60,16 @@ pub(crate) fn router(app: App, limiter: RateLimiter, config: &Config, common: &p
         trusted_proxies: config.http.trusted_proxies.clone(),
         max_body_bytes: config.http.max_body_bytes,
     }));
-    let (api, document) = openapi::api(config.http.max_release_bytes);
+    let timeout = Duration::from_secs(config.http.timeout_seconds);
+    let (api, document) = openapi::api(config.http.max_release_bytes, timeout);
     let api = api
         .route_layer(middleware::from_fn_with_state(edge.clone(), limit::enforce))
         .with_state(edge)
+        // Most answers are for one caller, and some hold secrets: what may be kept says so itself.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         // A ZIP gains nothing, and a range of it must keep its bytes.
         .layer(
@@ -67,6 +81,6 @@ pub(crate) fn router(app: App, limiter: RateLimiter, config: &Config, common: &p
         api,
         common.ids(),
         common.clock.clone(),
-        Duration::from_secs(config.http.timeout_seconds),
+        timeout.max(admin::releases::IMPORT_TIMEOUT),
     )
 }

@@ -1,7 +1,9 @@
 //! The OpenAPI document, generated from the code.
 
-use axum::Router;
-use tower_http::limit::RequestBodyLimitLayer;
+use std::time::Duration;
+
+use axum::{Router, http::StatusCode};
+use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -47,17 +49,19 @@ impl Modify for Keys {
 /// The document as JSON, two spaces deep, with a line break at its end: what `docs/openapi.json` holds.
 #[must_use]
 pub fn json() -> String {
-    let (_, document) = api(0);
+    let (_, document) = api(0, Duration::ZERO);
     document.to_pretty_json().unwrap_or_default() + "\n"
 }
 
 /// Every route, and the document that tells of them.
-pub(super) fn api(max_release_bytes: usize) -> (Router<Edge>, utoipa::openapi::OpenApi) {
+pub(super) fn api(max_release_bytes: usize, timeout: Duration) -> (Router<Edge>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(store_routes())
-        .merge(admin_routes(max_release_bytes))
+        .merge(admin_routes())
         .routes(routes!(well_known::get))
         .route("/dl/{sha256}/{size}/{file_name}", axum::routing::get(artifact::get))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
+        .merge(import_route(max_release_bytes))
         .split_for_parts()
 }
 
@@ -79,16 +83,18 @@ fn store_routes() -> OpenApiRouter<Edge> {
         .routes(routes!(store::license::list))
 }
 
-fn admin_routes(max_release_bytes: usize) -> OpenApiRouter<Edge> {
+/// Apart, because it takes more bytes and more time than any other call.
+fn import_route(max_release_bytes: usize) -> OpenApiRouter<Edge> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::releases::import))
+        // axum's own limit does not hold for a body that is read as it comes.
+        .layer(RequestBodyLimitLayer::new(max_release_bytes))
+}
+
+fn admin_routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(admin::vendors::list, admin::vendors::create))
         .routes(routes!(admin::vendors::add_key))
-        .merge(
-            OpenApiRouter::new()
-                .routes(routes!(admin::releases::import))
-                // axum's own limit does not hold for a body that is read as it comes.
-                .layer(RequestBodyLimitLayer::new(max_release_bytes)),
-        )
         .routes(routes!(admin::releases::yank))
         .routes(routes!(admin::instances::list, admin::instances::create))
         .routes(routes!(admin::instances::get, admin::instances::update))

@@ -15,6 +15,9 @@ pub(super) struct Json<T>(pub(super) T);
 /// A query string.
 pub(super) struct Query<T>(pub(super) T);
 
+/// No query string: the call takes none.
+pub(super) struct NoQuery;
+
 /// The parameters of a path.
 pub(super) struct PathOf<T>(pub(super) T);
 
@@ -29,6 +32,7 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Json<T> {
         }
         let max = edge.max_body_bytes;
         let body = axum::body::to_bytes(request.into_body(), max).await.map_err(|_| too_large(max))?;
+        refuse_nul(body.windows(6).any(|escape| escape == br"\u0000"))?;
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = T::deserialize(&mut json).and_then(|value| json.end().map(|()| value));
         value.map(Self).map_err(|error| explain("the body", &error.to_string(), error.is_data()))
@@ -39,6 +43,7 @@ impl<T: DeserializeOwned> FromRequestParts<Edge> for Query<T> {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Edge) -> AppResult<Self> {
+        refuse_nul(parts.uri.query().is_some_and(|query| query.contains("%00")))?;
         let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
         query.map(|query| Self(query.0)).map_err(|error| {
             let cause =
@@ -48,14 +53,36 @@ impl<T: DeserializeOwned> FromRequestParts<Edge> for Query<T> {
     }
 }
 
+impl FromRequestParts<Edge> for NoQuery {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Edge) -> AppResult<Self> {
+        match parts.uri.query() {
+            None | Some("") => Ok(Self),
+            Some(_) => {
+                Err(AppError::invalid("this call takes no query; leave out what follows the question mark"))
+            }
+        }
+    }
+}
+
 impl<T: DeserializeOwned + Send> FromRequestParts<Edge> for PathOf<T> {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> AppResult<Self> {
+        refuse_nul(parts.uri.path().contains("%00"))?;
         let path: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, edge).await;
         path.map(|path| Self(path.0))
             .map_err(|_| AppError::invalid("the path cannot be read; check its escapes"))
     }
+}
+
+/// No text here has a NUL, and PostgreSQL could not keep one.
+fn refuse_nul(found: bool) -> AppResult<()> {
+    if found {
+        return Err(AppError::invalid("the request has a NUL character, which no value may hold"));
+    }
+    Ok(())
 }
 
 fn is_json(request: &Request) -> bool {
@@ -74,7 +101,7 @@ fn explain(what: &str, error: &str, is_data: bool) -> AppError {
         return AppError::invalid(format!("{what} is not well-formed JSON"));
     }
     if error.starts_with("unknown field") {
-        let taken = error.split_once("expected ").map_or("none", |(_, taken)| strip_position(taken));
+        let taken = error.rsplit_once("expected ").map_or("none", |(_, taken)| strip_position(taken));
         return AppError::invalid(format!("{what} has a field that is not taken here; it takes {taken}"));
     }
     if let Some(field) = error.strip_prefix("missing field ") {
@@ -127,6 +154,7 @@ mod tests {
             (r#"{"version":{"buyer@shop.com":1}}"#, "expected a string"),
             (r#"{"version":"1","version":"2"}"#, "`version` twice"),
             (r#"{"version": buyer@shop.com}"#, "not well-formed"),
+            (r#"{"version":"1","expected buyer@shop.com":1}"#, "it takes `version` or `count`"),
         ];
         for (body, says) in cases {
             let message = message(body);

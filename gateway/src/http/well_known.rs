@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{Edge, reply::ErrorBody};
+use super::{Edge, reply::ErrorBody, strict::NoQuery};
 
 /// Who this marketplace is.
 #[derive(Serialize, ToSchema)]
@@ -33,6 +33,7 @@ pub(super) struct Identity {
 )]
 pub(super) async fn get(
     State(edge): State<Edge>,
+    _: NoQuery,
 ) -> AppResult<([(HeaderName, HeaderValue); 1], Json<Identity>)> {
     let keys = edge.app.public_keys().await?;
     let jwks = RawValue::from_string(keys.jwks_json).map_err(AppError::unexpected)?;

@@ -15,7 +15,10 @@ use crate::{AppError, AppResult, Principal};
 pub type Channel = OtelGrpcService<tonic::transport::Channel>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Of a call that says nothing else.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Of any call: the shorter of this and the call's own holds.
+const LONGEST_CALL: Duration = Duration::from_mins(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Another service, as this one calls it.
@@ -32,7 +35,7 @@ impl Peer {
         let mut endpoint = Endpoint::from_shared(peer.url.clone())
             .map_err(AppError::unexpected)?
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
+            .timeout(LONGEST_CALL)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .tcp_nodelay(true);
         if let Some(ca) = &peer.ca {
@@ -55,9 +58,11 @@ impl Peer {
         self.channel.clone()
     }
 
-    /// The request with this service's credential, made for `principal`.
+    /// The request with this service's credential, made for `principal`. It may take 20 seconds; one that may take
+    /// longer sets its own timeout.
     pub fn request<T>(&self, principal: &Principal, message: T) -> AppResult<Request<T>> {
         let mut request = Request::new(message);
+        request.set_timeout(CALL_TIMEOUT);
         let metadata = request.metadata_mut();
         metadata.insert("authorization", self.authorization.clone());
         metadata.insert(CALLER_KEY, self.caller.clone());

@@ -1,11 +1,19 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
 use futures::{Stream, StreamExt as _, stream};
-use platform::{AppError, AppResult};
+use platform::{AppError, AppResult, Code};
 use proto::catalog::{ImportHeader, ImportReleaseRequest, YankReleaseRequest, import_release_request::Part};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, value::RawValue};
@@ -21,6 +29,9 @@ use crate::{
         strict::{self, PathOf, Query},
     },
 };
+
+/// An import of the largest ZIP over a slow line.
+pub(in crate::http) const IMPORT_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What the ZIP does not say of itself.
 #[derive(Deserialize, IntoParams)]
@@ -104,8 +115,10 @@ pub(in crate::http) async fn import(
         security: query.security.unwrap_or(false),
     };
     let services = &edge.app.services;
-    let parts = services.request(&operator.0, parts(header, body))?;
-    let release = answer(services.catalog_admin().import_release(parts).await)?;
+    let broke_off = BrokeOff::default();
+    let mut parts = services.request(&operator.0, parts(header, body, broke_off.clone()))?;
+    parts.set_timeout(IMPORT_TIMEOUT);
+    let release = broke_off.instead_of(answer(services.catalog_admin().import_release(parts).await))?;
     edge.app.forget_feed();
     Ok((StatusCode::CREATED, Json(release.try_into()?)))
 }
@@ -125,12 +138,35 @@ fn signature(headers: &HeaderMap) -> AppResult<String> {
     })
 }
 
-/// The header, then the body as it comes. A body that breaks off ends the stream: catalog-svc sees that bytes are
-/// missing, because the signature does not fit.
-fn parts(header: ImportHeader, body: Body) -> impl Stream<Item = ImportReleaseRequest> + Send + 'static {
+/// Whether the body broke off, or grew past the limit, before its end.
+#[derive(Clone, Default)]
+struct BrokeOff(Arc<AtomicBool>);
+
+impl BrokeOff {
+    /// What was wrong with the body says more than what the service made of half of it.
+    fn instead_of<T>(&self, answer: AppResult<T>) -> AppResult<T> {
+        if self.0.load(Ordering::Acquire) {
+            return Err(AppError::new(
+                Code::TooLarge,
+                "the ZIP broke off or is larger than is taken here; send it again, whole and smaller",
+            ));
+        }
+        answer
+    }
+}
+
+/// The header, then the body as it comes. A body that breaks off ends the stream, and that it did is noted.
+fn parts(
+    header: ImportHeader,
+    body: Body,
+    broke_off: BrokeOff,
+) -> impl Stream<Item = ImportReleaseRequest> + Send + 'static {
     let part = |part| ImportReleaseRequest { part: Some(part) };
-    let chunks = body.into_data_stream().take_while(|chunk| std::future::ready(chunk.is_ok()));
-    let chunks = chunks.map(move |chunk| part(Part::Chunk(chunk.unwrap_or_else(|_| Bytes::new()).into())));
+    let chunks = body.into_data_stream().take_while(move |chunk| {
+        broke_off.0.fetch_or(chunk.is_err(), Ordering::AcqRel);
+        std::future::ready(chunk.is_ok())
+    });
+    let chunks = chunks.map(move |chunk| part(Part::Chunk(chunk.unwrap_or_default().into())));
     stream::once(std::future::ready(part(Part::Header(header)))).chain(chunks)
 }
 

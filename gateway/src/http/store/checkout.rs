@@ -10,7 +10,7 @@ use crate::{
         Edge,
         auth::Reader,
         reply::{ErrorBody, time},
-        strict,
+        strict::{self, NoQuery},
     },
 };
 
@@ -47,6 +47,7 @@ pub(in crate::http) struct Session {
 )]
 pub(in crate::http) async fn create(
     State(edge): State<Edge>,
+    _: NoQuery,
     reader: Reader,
     headers: HeaderMap,
     strict::Json(body): strict::Json<SessionRequest>,

@@ -13,7 +13,7 @@ use crate::{
         Edge,
         auth::Reader,
         reply::{ErrorBody, Signature, time},
-        strict::PathOf,
+        strict::{NoQuery, PathOf},
     },
 };
 
@@ -48,6 +48,7 @@ type Reply = AppResult<([(HeaderName, HeaderValue); 1], Json<Download>)>;
 )]
 pub(in crate::http) async fn get(
     State(edge): State<Edge>,
+    _: NoQuery,
     reader: Reader,
     PathOf((id, version)): PathOf<(String, String)>,
     headers: HeaderMap,
@@ -58,6 +59,7 @@ pub(in crate::http) async fn get(
 /// The same call with the id as two segments.
 pub(in crate::http) async fn get_split(
     State(edge): State<Edge>,
+    _: NoQuery,
     reader: Reader,
     PathOf((scope, name, version)): PathOf<(String, String, String)>,
     headers: HeaderMap,

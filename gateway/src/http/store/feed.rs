@@ -18,7 +18,7 @@ use crate::{
         Edge,
         auth::Reader,
         reply::{self, ErrorBody, PublicKey, Signature, euros, json_bytes, time},
-        strict::{PathOf, Query},
+        strict::{NoQuery, PathOf, Query},
     },
 };
 
@@ -156,6 +156,7 @@ pub(in crate::http) async fn list(
 )]
 pub(in crate::http) async fn get(
     State(edge): State<Edge>,
+    _: NoQuery,
     _: Reader,
     PathOf(id): PathOf<String>,
     headers: HeaderMap,
@@ -166,6 +167,7 @@ pub(in crate::http) async fn get(
 /// The same call with the id as two segments.
 pub(in crate::http) async fn get_split(
     State(edge): State<Edge>,
+    _: NoQuery,
     _: Reader,
     PathOf((scope, name)): PathOf<(String, String)>,
     headers: HeaderMap,

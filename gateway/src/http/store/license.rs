@@ -11,7 +11,7 @@ use crate::{
         Edge,
         auth::{Reader, ShopAdmin},
         reply::{self, ErrorBody, json_bytes, time},
-        strict,
+        strict::{self, NoQuery},
     },
 };
 
@@ -125,6 +125,7 @@ impl From<grpc::License> for License {
 )]
 pub(in crate::http) async fn verify(
     State(edge): State<Edge>,
+    _: NoQuery,
     reader: Option<Reader>,
     strict::Json(body): strict::Json<VerifyRequest>,
 ) -> AppResult<Response> {
@@ -172,6 +173,7 @@ fn render(response: &grpc::VerifyResponse) -> AppResult<Bytes> {
 )]
 pub(in crate::http) async fn deactivate(
     State(edge): State<Edge>,
+    _: NoQuery,
     admin: ShopAdmin,
     strict::Json(body): strict::Json<DeactivateRequest>,
 ) -> AppResult<Json<Deactivated>> {
