@@ -10,7 +10,7 @@ mod wiretap;
 use std::{path::Path, time::Duration};
 
 use agent::Agent;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::{
     capture::{Capture, Direction},
     collector::Collector,
@@ -127,9 +127,10 @@ async fn run(topology: Topology) {
 
 async fn start(topology: Topology, capture: &Capture, collector: &Collector) -> Market {
     let options = Options { public_url: Some(capture.url()), ..Options::default() };
-    let options = Service::ALL.into_iter().fold(options.traced_to(collector.endpoint()), |options, service| {
-        options.var(service, "OTEL_BSP_SCHEDULE_DELAY", "200")
-    });
+    let options =
+        Service::ALL.into_iter().fold(options.traced_to(collector.endpoint()), |options, service| {
+            options.var(service, "OTEL_BSP_SCHEDULE_DELAY", "200")
+        });
     let market = Market::start(topology, options).await.unwrap();
     capture.point_to(market.gateway_url().trim_start_matches("http://").parse().unwrap());
     let admin = market.admin().unwrap();
@@ -184,7 +185,10 @@ fn assert_allowed(request: &Request) {
         assert!(known.contains(&name.as_str()), "{method} {path} sent the header {name}");
     }
     let fields = request.body.as_object().map(|body| body.keys().collect::<Vec<_>>()).unwrap_or_default();
-    assert!(fields.iter().all(|field| rule.body.contains(&field.as_str())), "{method} {path} sent {fields:?}");
+    assert!(
+        fields.iter().all(|field| rule.body.contains(&field.as_str())),
+        "{method} {path} sent {fields:?}"
+    );
     assert!(*method == "POST" || request.body.is_null(), "{method} {path} sent a body");
 }
 
@@ -215,12 +219,18 @@ fn assert_ids_are_sealed_and_the_address_goes_to_the_checkout_only(
         assert!(!raw.contains(&registration.webhook_secret));
         let is_checkout = request.path.ends_with("/checkout/session");
         assert_eq!(raw.contains(agent::EMAIL), is_checkout, "{} sent the e-mail address", request.path);
-        let ids = [request.body["instance_id"].as_str(), request.headers.get("x-carpha-instance").map(String::as_str)];
+        let ids = [
+            request.body["instance_id"].as_str(),
+            request.headers.get("x-carpha-instance").map(String::as_str),
+        ];
         for id in ids.into_iter().flatten() {
             assert!(id.starts_with("enc_"), "{} sent an instance id that is not sealed", request.path);
         }
         if let Some(versions) = request.query.get("versions") {
-            assert!(!versions.contains("our-shop"), "an app of the shop's own is nobody's business: {versions}");
+            assert!(
+                !versions.contains("our-shop"),
+                "an app of the shop's own is nobody's business: {versions}"
+            );
         }
     }
 }

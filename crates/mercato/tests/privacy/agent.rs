@@ -16,7 +16,7 @@ use testkit::{
 };
 
 pub(crate) const EMAIL: &str = "merchant-of-the-shop@shop.example";
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A registered shop; it runs from [`Agent::start`] on.
 pub(crate) struct Agent {
@@ -113,7 +113,12 @@ impl Agent {
         let path = format!("/admin/marketplace/status.json?wait_for={app}&seconds=30");
         let status = self.open(&path).await.body;
         let known = status["apps"].as_array().unwrap().iter().find(|known| known["marketplace_id"] == app);
-        assert_eq!(known.map(|known| &known["state"]), Some(&Value::from("installed")), "{status}\n{}", self.log());
+        assert_eq!(
+            known.map(|known| &known["state"]),
+            Some(&Value::from("installed")),
+            "{status}\n{}",
+            self.log()
+        );
     }
 
     /// The key of its only licence.

@@ -74,7 +74,10 @@ async fn the_feed_shows_a_release_as_its_vendor_described_it(stage: Arc<Stage>) 
     }
     assert_eq!(product["manifest"]["made_with"], "care", "unknown keys of a manifest are kept");
     assert!(product["published_at"].as_str().unwrap().ends_with('Z'));
-    assert!(!text(&product["signature"], "key_id")?.is_empty() && !text(&product["signature"], "value")?.is_empty());
+    assert!(
+        !text(&product["signature"], "key_id")?.is_empty()
+            && !text(&product["signature"], "value")?.is_empty()
+    );
     Ok(())
 }
 
@@ -109,7 +112,8 @@ async fn pages_hold_every_app_once(stage: Arc<Stage>) -> Outcome {
     let mut seen = Vec::new();
     for (page, offset) in [("1", "0"), ("2", "2"), ("3", "4")] {
         let by_page = shop.feed(&[("search", "limewood"), ("page", page), ("per_page", "2")]).await?.ok()?;
-        let by_offset = shop.feed(&[("search", "limewood"), ("limit", "2"), ("offset", offset)]).await?.ok()?;
+        let by_offset =
+            shop.feed(&[("search", "limewood"), ("limit", "2"), ("offset", offset)]).await?.ok()?;
         assert_eq!(by_page, by_offset, "page {page}");
         assert_eq!((&by_page["count"], &by_page["limit"]), (&json!(5), &json!(2)));
         seen.extend(ids(&by_page).into_iter().map(str::to_owned));
@@ -155,7 +159,9 @@ async fn the_feed_is_compressed_for_whoever_takes_gzip(stage: Arc<Stage>) -> Out
     Ok(())
 }
 
-async fn an_apps_page_lists_its_versions_newest_first_with_the_yanked_one_marked(stage: Arc<Stage>) -> Outcome {
+async fn an_apps_page_lists_its_versions_newest_first_with_the_yanked_one_marked(
+    stage: Arc<Stage>,
+) -> Outcome {
     let (vendor, shop) = (stage.vendor().await?, stage.shop().await?);
     let package = app_of(&vendor, "lamps");
     for version in ["1.0.0", "1.10.0", "1.9.0"] {
@@ -168,7 +174,10 @@ async fn an_apps_page_lists_its_versions_newest_first_with_the_yanked_one_marked
     let versions: Vec<_> = page["versions"].as_array().unwrap().iter().collect();
     let numbers: Vec<_> = versions.iter().map(|one| one["version"].as_str().unwrap()).collect();
     assert_eq!(numbers, ["1.10.0", "1.9.0", "1.0.0"], "semver order, not that of letters");
-    assert_eq!((&versions[1]["yanked"], &versions[1]["yanked_reason"]), (&json!(true), &json!("It drops labels.")));
+    assert_eq!(
+        (&versions[1]["yanked"], &versions[1]["yanked_reason"]),
+        (&json!(true), &json!("It drops labels."))
+    );
     assert_eq!((&versions[0]["yanked"], &page["version"]), (&json!(false), &json!("1.10.0")));
     assert_eq!(page["description"], "What lamps does, told for people.");
     let key = vendor.signing_key.verifying_key();
@@ -220,7 +229,10 @@ async fn updates_name_what_is_newer_and_what_it_asks_for(stage: Arc<Stage>) -> O
     let told = &of(minor);
     assert_eq!((&told["current"], &told["latest"]), (&json!("1.0.0"), &json!("1.1.0")));
     assert_eq!(told["changelog_url"], "https://vendor.example/changes");
-    assert_eq!((&told["requires_consent"], &told["added_permissions"]), (&json!(true), &json!(["api:orders.read"])));
+    assert_eq!(
+        (&told["requires_consent"], &told["added_permissions"]),
+        (&json!(true), &json!(["api:orders.read"]))
+    );
     assert_eq!(of(major)["auto_update"], false, "a major version is never installed by itself");
     assert_eq!(shop.updates(&json!({ (minor): "1.1.0" })).await?.ok()?["updates"], json!([]));
     Ok(())

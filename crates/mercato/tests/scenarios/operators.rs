@@ -29,12 +29,17 @@ async fn code(shop: &Shop, key: &str, app: &str) -> anyhow::Result<String> {
     text(&shop.verify(key, app).await?.ok()?, "code")
 }
 
-async fn a_suspended_licence_is_refused_at_once_and_a_reinstated_one_taken_at_once(stage: Arc<Stage>) -> Outcome {
+async fn a_suspended_licence_is_refused_at_once_and_a_reinstated_one_taken_at_once(
+    stage: Arc<Stage>,
+) -> Outcome {
     let (shop, app) = (stage.shop().await?, stage.paid_app().await?);
     let sale = stage.sell(&shop, &app).await?;
     let id = text(&stage.licenses_of(&sale.order.id).await?[0], "id")?;
     // The second answer comes out of the cache, which an operator's act must empty.
-    assert_eq!([code(&shop, &sale.key, &app).await?, code(&shop, &sale.key, &app).await?], ["VALID", "VALID"]);
+    assert_eq!(
+        [code(&shop, &sale.key, &app).await?, code(&shop, &sale.key, &app).await?],
+        ["VALID", "VALID"]
+    );
     for (act, then) in [("suspend", "SUSPENDED"), ("reinstate", "VALID"), ("suspend", "SUSPENDED")] {
         stage.act_on_license(&id, act).await?.ok()?;
         assert_eq!(code(&shop, &sale.key, &app).await?, then, "right after {act}");
@@ -152,7 +157,8 @@ async fn a_disabled_shop_is_shut_out_and_told_later(stage: Arc<Stage>) -> Outcom
 async fn a_shop_that_moved_is_told_at_its_new_address(stage: Arc<Stage>) -> Outcome {
     let (shop, app) = (stage.shop_at("http://127.0.0.1:9").await?, stage.paid_app().await?);
     let change = json!({ "base_url": shop.receiver.url() });
-    let request = stage.admin.caller().request(http::Method::PATCH, &format!("/admin/instances/{}", shop.id()));
+    let request =
+        stage.admin.caller().request(http::Method::PATCH, &format!("/admin/instances/{}", shop.id()));
     stage.admin.caller().send(request.json(&change)).await?.ok()?;
     endpoint_is(&stage, &shop, |endpoint| endpoint["base_url"] == shop.receiver.url().as_str()).await?;
     stage.sell(&shop, &app).await?;

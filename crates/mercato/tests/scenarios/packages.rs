@@ -147,7 +147,8 @@ async fn bytes_that_the_vendor_did_not_sign_are_refused(stage: Arc<Stage>) -> Ou
 async fn a_release_over_the_limit_is_refused(stage: Arc<Stage>) -> Outcome {
     let vendor = stage.vendor().await?;
     // What chance makes does not compress.
-    let noise: Vec<u8> = (0..40_000_u32).flat_map(|n| wire::release::sha256_hex(&n.to_be_bytes()).into_bytes()).collect();
+    let noise: Vec<u8> =
+        (0..40_000_u32).flat_map(|n| wire::release::sha256_hex(&n.to_be_bytes()).into_bytes()).collect();
     let package = Package::new(&format!("@{}/evil", vendor.name)).file("noise.txt", noise);
     let zip = package.build()?;
     assert!(zip.len() > 1 << 20, "{}", zip.len());

@@ -49,7 +49,9 @@ async fn a_missing_or_unknown_key_is_refused(stage: Arc<Stage>) -> Outcome {
         let refused = nobody.with("x-publishable-api-key", key).get(FEED).await?;
         assert_refused(&refused, 401, "unauthorized", "key");
     }
-    for (path, key) in [("/admin/vendors", "ak_of_nobody_at_all_0123456789"), ("/store/marketplace/licenses", "sk_1")] {
+    for (path, key) in
+        [("/admin/vendors", "ak_of_nobody_at_all_0123456789"), ("/store/marketplace/licenses", "sk_1")]
+    {
         assert_refused(&nobody.bearer(key).get(path).await?, 401, "unauthorized", "key");
         assert_refused(&nobody.get(path).await?, 401, "unauthorized", "Authorization: Bearer");
     }
@@ -80,7 +82,12 @@ async fn a_version_that_is_no_semver_is_refused(stage: Arc<Stage>) -> Outcome {
         assert_refused(&shop.try_checkout(&app, version).await?, 400, "invalid_data", "semantic version");
         let mut question = shop.question(&unknown_key(), &app);
         question["version"] = json!(version);
-        assert_refused(&shop.reader().post(VERIFY, &question).await?, 400, "invalid_data", "semantic version");
+        assert_refused(
+            &shop.reader().post(VERIFY, &question).await?,
+            400,
+            "invalid_data",
+            "semantic version",
+        );
     }
     let platform = [("versions", "{}"), ("platform_version", "two")];
     let answer = shop.reader().query(UPDATES, &platform).await?;
@@ -173,7 +180,12 @@ async fn a_missing_or_wrong_field_is_named(stage: Arc<Stage>) -> Outcome {
     Ok(())
 }
 
-async fn post_text(caller: &Caller, path: &str, content_type: Option<&str>, body: &str) -> anyhow::Result<Reply> {
+async fn post_text(
+    caller: &Caller,
+    path: &str,
+    content_type: Option<&str>,
+    body: &str,
+) -> anyhow::Result<Reply> {
     let request = caller.request(Method::POST, path).body(body.to_owned());
     let typed = content_type.into_iter().fold(request, |request, kind| request.header("content-type", kind));
     caller.send(typed).await

@@ -114,13 +114,17 @@ async fn a_download_goes_on_where_it_broke_off(stage: Arc<Stage>) -> Outcome {
     let url = text(&place, "url")?;
     let ask = async |name: &'static str, value: &str, also: Option<&str>| {
         let request = shop.anyone().request(Method::GET, &url).header(name, value);
-        shop.anyone().send(also.into_iter().fold(request, |request, tag| request.header("if-range", tag))).await
+        shop.anyone()
+            .send(also.into_iter().fold(request, |request, tag| request.header("if-range", tag)))
+            .await
     };
     let whole = shop.anyone().get(&url).await?;
     assert_eq!((whole.header("accept-ranges"), whole.header("content-type")), ("bytes", "application/zip"));
 
     let size = zip.len();
-    for (range, from, to) in [("bytes=10-19", 10, 20), ("bytes=-5", size - 5, size), ("bytes=100-", 100, size)] {
+    for (range, from, to) in
+        [("bytes=10-19", 10, 20), ("bytes=-5", size - 5, size), ("bytes=100-", 100, size)]
+    {
         let part = ask("range", range, None).await?;
         assert_eq!((part.status, &part.bytes[..]), (206, &zip[from..to]), "{range}");
         assert_eq!(part.header("content-range"), format!("bytes {from}-{}/{size}", to - 1));

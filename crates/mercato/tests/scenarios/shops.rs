@@ -12,9 +12,11 @@ use crate::stage::{Outcome, SOON, Stage, assert_refused, text};
 
 /// Two retries after a second each, and a second for an answer.
 fn impatient() -> Options {
-    Options::default()
-        .var(Service::Dispatcher, "MERCATO__DELIVERY__SCHEDULE_SECONDS", "[1, 1]")
-        .var(Service::Dispatcher, "MERCATO__DELIVERY__TIMEOUT_SECONDS", "1")
+    Options::default().var(Service::Dispatcher, "MERCATO__DELIVERY__SCHEDULE_SECONDS", "[1, 1]").var(
+        Service::Dispatcher,
+        "MERCATO__DELIVERY__TIMEOUT_SECONDS",
+        "1",
+    )
 }
 
 scenarios! {
@@ -40,9 +42,9 @@ async fn buy(stage: &Stage, shop: &Shop) -> anyhow::Result<String> {
     Ok(app)
 }
 
-/// What each attempt of a delivery came to, once it has come to `state`.
-async fn attempts(stage: &Stage, shop: &Shop, state: &str) -> anyhow::Result<Vec<(String, Value)>> {
-    let told = stage.delivery_to(shop, |delivery| delivery["state"] == state).await?;
+/// What each attempt of a delivery came to, once it has come to this end.
+async fn attempts(stage: &Stage, shop: &Shop, end: &str) -> anyhow::Result<Vec<(String, Value)>> {
+    let told = stage.delivery_to(shop, |delivery| delivery["state"] == end).await?;
     let log = told["attempt_log"].as_array().unwrap();
     assert_eq!(told["attempts"], log.len());
     let numbers: Vec<_> = log.iter().map(|attempt| attempt["number"].as_u64().unwrap()).collect();
@@ -61,7 +63,11 @@ async fn a_shop_that_fails_once_is_told_again(stage: Arc<Stage>) -> Outcome {
     let seen = attempts(&stage, &shop, "delivered").await?;
     assert_eq!(seen, [outcome("server_error", 500), outcome("success", 204)]);
     let webhooks = shop.webhooks()?;
-    assert_eq!((webhooks.len(), &webhooks[0].delivery_id), (2, &webhooks[1].delivery_id), "one id for all attempts");
+    assert_eq!(
+        (webhooks.len(), &webhooks[0].delivery_id),
+        (2, &webhooks[1].delivery_id),
+        "one id for all attempts"
+    );
     let told = stage.delivery_to(&shop, |_| true).await?;
     assert!(!told.to_string().contains("stack trace"), "a stranger's answer is not kept");
     Ok(())

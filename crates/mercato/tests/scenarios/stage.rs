@@ -58,7 +58,13 @@ pub(crate) async fn play(topology: Topology, options: Options, scenarios: &[(&'s
             Some(why) => failed.push(format!("FAILED  {name}: {why}")),
         }
     }
-    assert!(failed.is_empty(), "{topology:?}, {} of {}:\n{}", failed.len(), scenarios.len(), failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{topology:?}, {} of {}:\n{}",
+        failed.len(),
+        scenarios.len(),
+        failed.join("\n")
+    );
 }
 
 fn what_went_wrong(outcome: Result<Outcome, JoinError>) -> Option<String> {
@@ -157,7 +163,11 @@ impl Stage {
     }
 
     /// What the operator is answered, once it is as `wanted`; what it was instead, when it never is.
-    pub(crate) async fn answer_with(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    pub(crate) async fn answer_with(
+        &self,
+        path: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
         let last = Mutex::new(Value::Null);
         let found = eventually("the wanted answer", SOON, async || {
             let answer = self.admin.caller().get(path).await.ok()?.body;

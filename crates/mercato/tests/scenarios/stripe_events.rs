@@ -47,8 +47,10 @@ impl<'a> Sender<'a> {
     }
 
     async fn post(&self, body: Vec<u8>, signatures: &[&str]) -> anyhow::Result<Reply> {
-        let request = self.caller.request(Method::POST, "/stripe/webhook").header("content-type", "application/json");
-        let request = signatures.iter().fold(request, |request, one| request.header("stripe-signature", *one));
+        let request =
+            self.caller.request(Method::POST, "/stripe/webhook").header("content-type", "application/json");
+        let request =
+            signatures.iter().fold(request, |request, one| request.header("stripe-signature", *one));
         self.caller.send(request.body(body)).await
     }
 }
@@ -59,10 +61,10 @@ fn paid(stage: &Stage, order: &Order) -> Value {
         "id": order.session_id, "object": "checkout.session", "payment_status": "paid",
         "amount_subtotal": 4900, "currency": "eur", "metadata": { "order_id": order.id },
     });
-    event(stage, "checkout.session.completed", session)
+    event(stage, "checkout.session.completed", &session)
 }
 
-fn event(stage: &Stage, event_type: &str, object: Value) -> Value {
+fn event(stage: &Stage, event_type: &str, object: &Value) -> Value {
     let id = format!("evt_{}", stage.name("made").replace('-', ""));
     json!({ "id": id, "object": "event", "type": event_type, "data": { "object": object } })
 }
@@ -129,7 +131,9 @@ async fn an_event_signed_with_one_of_two_secrets_in_its_header_is_taken(stage: A
 
 async fn a_body_that_is_no_event_is_refused(stage: Arc<Stage>) -> Outcome {
     let sender = Sender::new(&stage)?;
-    for body in ["", "{}", "[]", "merchant@shop.example", r#"{"id":"evt_1","type":"checkout.session.completed"}"#] {
+    for body in
+        ["", "{}", "[]", "merchant@shop.example", r#"{"id":"evt_1","type":"checkout.session.completed"}"#]
+    {
         let signature = sender.sign(now(), body.as_bytes());
         let refused = sender.post(body.into(), &[&signature]).await?;
         assert_refused(&refused, 400, "invalid_data", "event");
@@ -158,7 +162,7 @@ async fn an_event_for_an_unknown_order_is_taken_and_changes_nothing(stage: Arc<S
 }
 
 async fn an_event_of_no_interest_is_taken(stage: Arc<Stage>) -> Outcome {
-    let other = event(&stage, "customer.created", json!({ "id": "cus_1" }));
+    let other = event(&stage, "customer.created", &json!({ "id": "cus_1" }));
     assert_eq!(Sender::new(&stage)?.send(&other).await?.status, 200);
     Ok(())
 }
@@ -200,7 +204,7 @@ async fn a_late_word_of_expiry_does_not_undo_a_payment(stage: Arc<Stage>) -> Out
     stage.market.stripe().pay(&order.session_id).await?;
     let key = shop.wait_for_license(&app, SOON).await?.license_key()?.to_owned();
     let session = json!({ "id": order.session_id, "metadata": { "order_id": order.id } });
-    let expired = event(&stage, "checkout.session.expired", session);
+    let expired = event(&stage, "checkout.session.expired", &session);
     assert_eq!(Sender::new(&stage)?.send(&expired).await?.status, 200);
     assert_eq!(stage.order_in(&order.id, "paid").await?["state"], "paid");
     assert_eq!(shop.verify(&key, &app).await?.body["code"], "VALID");
