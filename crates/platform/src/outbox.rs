@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, Statement, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbErr, ExprTrait, FromQueryResult, Statement, entity::prelude::*,
+};
 use sea_orm_migration::{
     MigrationName, MigrationTrait, SchemaManager,
     async_trait::async_trait,
@@ -17,7 +19,8 @@ use sea_orm_migration::{
 use self::row::{ActiveModel, Column, Entity, Model};
 use crate::{
     Clock, Ids, Shutdown,
-    bus::{Bus, Message},
+    bus::{Bus, BusError, DUPLICATE_WINDOW, Message},
+    clock::millis,
     db::{Db, now_ms_sql, skip_locked_sql},
     telemetry::TraceContext,
 };
@@ -26,7 +29,9 @@ const KEEP_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const BATCH: i64 = 256;
 const PUBLISHES_AT_ONCE: usize = 64;
 /// Longer than publishing one batch can take; a relay that dies in the middle is taken over after it.
-const LEASE_MS: i64 = 30_000;
+const LEASE_MS: i64 = 120_000;
+/// What the bus can never take rests this long, so that it stands in no other message's way.
+const REFUSED_REST_MS: i64 = 60 * 60 * 1000;
 /// The safety net behind the wake-up by commit: it finds what another replica left.
 const SLOW_POLL: Duration = Duration::from_secs(5);
 const HOUSEKEEPING_MS: i64 = 60 * 60 * 1000;
@@ -109,34 +114,46 @@ async fn wait(db: &Db, at_most: Duration, shutdown: &Shutdown) {
 async fn publish_batch(db: &Db, bus: &Bus, clock: &Clock) -> Result<u64, DbErr> {
     let rows = claim(db).await?;
     let claimed = rows.len() as u64;
-    let results: Vec<Result<String, String>> =
+    let results: Vec<(String, Result<(), BusError>)> =
         stream::iter(rows).map(|row| publish(bus, row)).buffer_unordered(PUBLISHES_AT_ONCE).collect().await;
-    let (published, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-    mark(db, published.into_iter().flatten().collect(), clock.now_ms()).await?;
-    if failed.is_empty() {
-        return Ok(claimed);
+    let (mut published, mut refused, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, result) in results {
+        match result {
+            Ok(()) => published.push(id),
+            Err(error) if error.is_transient() => again.push(id),
+            Err(_) => refused.push(id),
+        }
     }
-    let failed: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
-    let count = failed.len();
-    release(db, failed).await?;
-    Err(DbErr::Custom(format!("{count} of {claimed} messages were not taken by the bus")))
+    mark(db, published, clock.now_ms()).await?;
+    claim_until(db, refused, clock.now_ms() + REFUSED_REST_MS).await?;
+    let failed = again.len();
+    claim_until(db, again, 0).await?;
+    match failed {
+        0 => Ok(claimed),
+        _ => Err(DbErr::Custom(format!("{failed} of {claimed} messages were not taken by the bus"))),
+    }
 }
 
-/// The row's id, as an error where the bus did not take it.
-async fn publish(bus: &Bus, row: Model) -> Result<String, String> {
+/// Publishes one row; what became of it, under its id.
+async fn publish(bus: &Bus, row: Model) -> (String, Result<(), BusError>) {
     let message = Message {
         id: row.id,
         subject: row.subject,
         payload: row.payload.into(),
         trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
     };
-    match bus.publish(&message).await {
-        Ok(()) => Ok(message.id),
+    let result = bus.publish(&message).await;
+    match &result {
+        Ok(()) => {}
+        Err(error) if error.is_transient() => {
+            tracing::debug!(%error, subject = message.subject, event = message.id, "a message was not published");
+        }
         Err(error) => {
-            tracing::warn!(%error, subject = message.subject, event = message.id, "a message was not published");
-            Err(message.id)
+            metrics::counter!("outbox_refused_total", "subject" => message.subject.clone()).increment(1);
+            tracing::error!(%error, subject = message.subject, event = message.id, "the bus will never take this message");
         }
     }
+    (message.id, result)
 }
 
 async fn claim(db: &Db) -> Result<Vec<Model>, DbErr> {
@@ -163,9 +180,12 @@ async fn mark(db: &Db, ids: Vec<String>, now_ms: i64) -> Result<(), DbErr> {
     Ok(())
 }
 
-async fn release(db: &Db, ids: Vec<String>) -> Result<(), DbErr> {
+async fn claim_until(db: &Db, ids: Vec<String>, until_ms: i64) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     Entity::update_many()
-        .col_expr(Column::ClaimedUntilMs, Expr::value(0_i64))
+        .col_expr(Column::ClaimedUntilMs, Expr::value(until_ms))
         .filter(Column::Id.is_in(ids))
         .exec(db.write())
         .await?;
@@ -178,10 +198,14 @@ async fn prune(db: &Db, now_ms: i64) -> Result<(), DbErr> {
 }
 
 /// Publishes again what was published since `since_ms` (Unix milliseconds), for a bus that lost data; how many.
+///
+/// Each message waits until the bus has forgotten its id, [`DUPLICATE_WINDOW`] after it was published: before that
+/// the bus would take it for a repetition, drop it and say that all is well.
 pub async fn republish(db: &Db, since_ms: i64) -> Result<u64, DbErr> {
+    let forgotten = ExprTrait::add(Expr::col(Column::PublishedAtMs), millis(DUPLICATE_WINDOW));
     let again = Entity::update_many()
         .col_expr(Column::PublishedAtMs, Expr::value(Option::<i64>::None))
-        .col_expr(Column::ClaimedUntilMs, Expr::value(0_i64))
+        .col_expr(Column::ClaimedUntilMs, forgotten)
         .filter(Column::PublishedAtMs.gte(since_ms))
         .exec(db.write())
         .await?;

@@ -136,7 +136,9 @@ pub async fn run_store_command<C: StoreConfig, M: MigratorTrait>(
             let since = OffsetDateTime::parse(&since, &Rfc3339)
                 .context("--since must be a time such as 2026-11-22T08:00:00Z")?;
             let count = outbox::republish(&db, since.unix_timestamp() * 1000).await?;
-            println!("{count} message(s) will be published again by the running service");
+            println!(
+                "{count} message(s) will be published again by the running service, each once the bus has forgotten its id (10 minutes)"
+            );
         }
     }
     Ok(())

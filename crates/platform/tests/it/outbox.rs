@@ -184,18 +184,46 @@ async fn outbox_claims_expire(db: &Db) {
 }
 
 #[tokio::test]
-async fn what_a_bus_lost_can_be_told_again_from_the_outbox() {
+async fn what_a_bus_lost_is_told_again_once_the_bus_has_forgotten_its_id() {
     for mut bench in benches().await {
         let (_relay, shutdown) = bench.relay();
         bench.announce("lic_1", true).await;
         let first = bench.next().await;
-        let count = republish_when_marked(&bench.db).await;
-        assert_eq!(count, 1, "the row was kept after it was published");
-        shutdown.cancel();
-        // The bus still knows the id and drops the repeated publish; one that had lost it would take it.
-        bench.nothing_within(Duration::from_millis(200)).await;
+        assert_eq!(republish_when_marked(&bench.db).await, 1, "the row was kept after it was published");
+        let rests_until: i64 = single(&bench.db, "SELECT claimed_until_ms AS value FROM outbox").await;
+        let window = i64::try_from(platform::bus::DUPLICATE_WINDOW.as_millis()).unwrap();
+        let left = rests_until - Clock::system().now_ms();
+        assert!(
+            (window - 60_000..=window).contains(&left),
+            "{left} ms: too early, and the bus would drop it"
+        );
         assert!(first.id.starts_with("evt_"));
+        shutdown.cancel();
     }
+}
+
+#[tokio::test]
+async fn a_message_that_the_bus_can_never_take_stands_in_no_others_way() {
+    for mut bench in benches().await {
+        let tx = bench.db.begin().await.unwrap();
+        let event = LicenseChanged::default();
+        outbox::announce(&*tx, &bench.ids, 0, "nowhere.v1.never", &event).await.unwrap();
+        tx.commit().await.unwrap();
+        let (_relay, shutdown) = bench.relay();
+        let started = tokio::time::Instant::now();
+        for n in 0..5 {
+            bench.announce(&format!("lic_{n}"), true).await;
+            bench.next().await;
+        }
+        assert!(started.elapsed() < Duration::from_secs(3), "each round paused for the one that is refused");
+        shutdown.cancel();
+    }
+}
+
+async fn single(db: &Db, sql: &str) -> i64 {
+    use sea_orm::{ConnectionTrait as _, Statement};
+    let row = db.read().query_one_raw(Statement::from_string(db.backend(), sql)).await.unwrap().unwrap();
+    row.try_get("", "value").unwrap()
 }
 
 async fn republish_when_marked(db: &Db) -> u64 {

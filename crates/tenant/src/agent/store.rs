@@ -32,7 +32,7 @@ pub enum StoreError {
 pub(crate) struct StateFile {
     path: PathBuf,
     /// Held while a change is being written, so that changes come one after the other.
-    writing: Mutex<()>,
+    writing: Arc<Mutex<()>>,
     current: watch::Sender<Arc<State>>,
 }
 
@@ -45,7 +45,7 @@ impl StateFile {
             write(&path, &state)?;
             state
         };
-        Ok(Self { path, writing: Mutex::new(()), current: watch::Sender::new(Arc::new(state)) })
+        Ok(Self { path, writing: Arc::default(), current: watch::Sender::new(Arc::new(state)) })
     }
 
     /// The state as it is now.
@@ -60,14 +60,19 @@ impl StateFile {
 
     /// Changes the state. It is on the disk when this returns; if it can't be, nothing has changed.
     pub(crate) async fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> Result<R, StoreError> {
-        let _writing = self.writing.lock().await;
+        let writing = Arc::clone(&self.writing).lock_owned().await;
         let mut next = State::clone(&self.get());
         let result = change(&mut next);
-        let next = Arc::new(next);
-        let (path, content) = (self.path.clone(), Arc::clone(&next));
-        let written = tokio::task::spawn_blocking(move || write(&path, &content)).await;
-        written.map_err(io::Error::other)??;
-        self.current.send_replace(next);
+        let (path, current) = (self.path.clone(), self.current.clone());
+        // Whoever asked may go away while the disk is slow: the lock stays with the write until it is done, so that
+        // no later change can be overtaken by this one.
+        let written = tokio::task::spawn_blocking(move || {
+            write(&path, &next)?;
+            current.send_replace(Arc::new(next));
+            drop(writing);
+            Ok::<_, StoreError>(())
+        });
+        written.await.map_err(io::Error::other)??;
         Ok(result)
     }
 }

@@ -70,6 +70,12 @@ where
 
     /// Runs the handler in a task of its own, so that its panic ends nothing but itself.
     async fn handle(&self, delivery: &Delivery, span: &Span) -> Outcome {
+        if delivery.message.id.is_empty() {
+            // Inboxes know events by their id: without one, only the first of all such messages would take effect.
+            return Outcome::Reject(
+                "the message has no id; publish it with the header Nats-Msg-Id".to_owned(),
+            );
+        }
         let work = (self.shared.handler)(delivery.message.clone());
         let mut task = AbortOnDropHandle::new(tokio::spawn(work.instrument(span.clone())));
         let mut still_working = interval(self.shared.spec.ack_wait / 2);

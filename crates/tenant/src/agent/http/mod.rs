@@ -49,7 +49,8 @@ fn router(app: Arc<App>) -> Router {
         .route("/admin/marketplace/licenses", post(form::look_for_licenses))
         .route("/admin/plugins", get(pages::plugins::show))
         .fallback(pages::missing)
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::administrator_only));
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::administrator_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::known_host_only));
     Router::new()
         .route("/admin/marketplace/license-issued", post(webhook::license_issued))
         .route("/assets/style.css", get(assets::style))
