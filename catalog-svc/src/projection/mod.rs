@@ -1,4 +1,4 @@
-//! What is published, in memory: maps and a search index (design: "Catalogue reads come from memory").
+//! What is published, in memory: maps and a search index.
 //!
 //! Readers take the present [`Snapshot`] and hold no lock. Writers work one after the other, each on what the store
 //! says now, so that the last to write has seen every earlier commit.

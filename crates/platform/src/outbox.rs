@@ -1,4 +1,4 @@
-//! The outbox: state and message commit together (design: "State and message commit together").
+//! The outbox: state and message commit together.
 //!
 //! A use case announces an event in the transaction that changes the rows. The relay publishes it and marks it
 //! only after the bus has acknowledged. Marked rows stay for seven days, so that a bus that lost data can be fed again.

@@ -1,4 +1,4 @@
-//! When something cached may still be told: the rules behind every cache of the gateway (design.md section 2).
+//! When something cached may still be told: the rules behind every cache of the gateway.
 //!
 //! Changes are numbered as they arrive. What was asked for before a change of its subject arrived is stale and
 //! must not be kept, even if its answer comes after.
