@@ -76,10 +76,51 @@ fn body(sealer: &Sealer, issued: &LicenseIssued) -> Result<Vec<u8>, ConsumeError
     told.body().map_err(|_| ConsumeError::Reject("the event cannot be written as JSON".to_owned()))
 }
 
-/// A key that is not configured may be configured soon; a damaged value stays damaged.
+/// Whatever cannot be opened is tried again for as long as it takes. A wrong key looks like a damaged value, and a
+/// replica that was given one must not bury what the others can open.
 fn open<T>(opened: Result<T, SealError>) -> Result<T, ConsumeError> {
-    opened.map_err(|error| match error {
-        SealError::Damaged => ConsumeError::Reject(error.to_string()),
-        SealError::UnknownKey | SealError::BadKeys => ConsumeError::Retry(error.into()),
+    opened.map_err(|error| {
+        tracing::error!(%error, "a message cannot be opened; check bus_sealing.keys");
+        ConsumeError::Retry(error.into())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use platform::{Random, sealing::SealingConfig};
+
+    use super::*;
+
+    fn ring(key: u8) -> Sealer {
+        Sealer::new(&SealingConfig::single(&[key; 32]), Random::seeded(1)).unwrap()
+    }
+
+    fn sealed_license() -> LicenseIssued {
+        LicenseIssued {
+            sealed_license_key: ring(1).seal(purpose::LICENSE_KEY, b"CC-TEST-KEY").unwrap(),
+            sealed_purchased_by: ring(1).seal(purpose::CUSTOMER_EMAIL, b"a@b.c").unwrap(),
+            ..LicenseIssued::default()
+        }
+    }
+
+    /// The right id with the wrong bytes is what a mistyped key looks like.
+    #[test]
+    fn a_wrong_bus_key_under_the_right_id_buries_no_license_and_no_tenant() {
+        let issued = sealed_license();
+        assert!(body(&ring(1), &issued).is_ok());
+        assert!(matches!(body(&ring(2), &issued), Err(ConsumeError::Retry(_))));
+        let text = format!("whsec_{}", "A".repeat(43) + "=");
+        let sealed_secret = ring(1).seal(purpose::WEBHOOK_SECRET, text.as_bytes()).unwrap();
+        let given = TenantSecret { sealed_secret, expires_at_ms: None };
+        assert!(secret(&ring(1), &given).is_ok());
+        assert!(matches!(secret(&ring(2), &given), Err(ConsumeError::Retry(_))));
+    }
+
+    #[test]
+    fn what_could_not_be_opened_is_not_told() {
+        let Err(ConsumeError::Retry(error)) = body(&ring(2), &sealed_license()) else { panic!("opened") };
+        assert!(!format!("{error} {error:?}").contains("CC-TEST-KEY"));
+    }
 }
