@@ -203,7 +203,7 @@ impl StoreConfig for Config {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::collections::BTreeMap;
@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    fn load(more: &[(&str, &str)]) -> Result<Config, String> {
+    pub(crate) fn load(more: &[(&str, &str)]) -> Result<Config, String> {
         let key = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
         let needed = [
             ("DATABASE_URL", "postgres://localhost/mercato"),

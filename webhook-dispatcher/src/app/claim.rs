@@ -66,7 +66,7 @@ impl App {
         message: &message::Model,
         begun: Instant,
     ) -> Option<Job> {
-        let lease = Lease { delivery_id: delivery.id.clone(), token: delivery.attempts };
+        let lease = Lease::of(delivery);
         let Some(slot) = self.slots.try_take(&delivery.endpoint_id) else {
             self.give_back(&lease).await;
             return None;

@@ -100,6 +100,7 @@ fn again(delivery: delivery::Model, now_ms: i64) -> delivery::Model {
         failures: 0,
         next_attempt_at_ms: now_ms,
         lease_until_ms: 0,
+        held_since_ms: None,
         dead_reason: None,
         settled_at_ms: None,
         ..delivery

@@ -79,7 +79,10 @@ impl App {
             throttled_until_ms: if moved { 0 } else { current.throttled_until_ms },
             ..current
         };
-        save(&**tx, changed, standing, now_ms).await?;
+        let changed = save(&**tx, changed, standing, now_ms).await?;
+        if moved {
+            delivery::hasten(&**tx, &changed.id, now_ms).await?;
+        }
         Ok(())
     }
 
@@ -111,13 +114,16 @@ impl App {
         Ok(changed)
     }
 
-    /// The endpoint answered 410: it is disabled, and what is pending for it is held.
-    pub(super) async fn disable_gone(&self, tx: &impl ConnectionTrait, id: &str) -> AppResult<()> {
-        let Some(current) = endpoint::find(tx, id).await? else { return Ok(()) };
+    /// The endpoint, which is locked, answered 410: it is disabled, and what is pending for it is held.
+    pub(super) async fn disable_gone(
+        &self,
+        tx: &impl ConnectionTrait,
+        current: endpoint::Model,
+        now_ms: i64,
+    ) -> AppResult<endpoint::Model> {
         if current.disabled_reason.is_some() {
-            return Ok(());
+            return Ok(current);
         }
-        let now_ms = self.clock.now_ms();
         let standing = current.standing().gone();
         let changed = save(tx, current, standing, now_ms).await?;
         tracing::warn!(
@@ -125,7 +131,8 @@ impl App {
             reason = GONE,
             "an endpoint wants nothing any more and was disabled"
         );
-        self.announce_disabled(tx, &changed, now_ms).await
+        self.announce_disabled(tx, &changed, now_ms).await?;
+        Ok(changed)
     }
 
     async fn announce_disabled(
@@ -160,7 +167,7 @@ async fn save(
     };
     endpoint::update(tx, &changed).await?;
     match (was_disabled, changed.is_disabled()) {
-        (false, true) => delivery::hold(tx, &changed.id).await?,
+        (false, true) => delivery::hold(tx, &changed.id, now_ms).await?,
         (true, false) => delivery::release(tx, &changed.id, now_ms).await?,
         _ => 0,
     };

@@ -43,6 +43,7 @@ impl App {
             let dead = delivery::Model {
                 state: State::Dead.as_str().to_owned(),
                 lease_until_ms: 0,
+                held_since_ms: None,
                 dead_reason: Some(AGED_OUT.to_owned()),
                 settled_at_ms: Some(now_ms),
                 ..held

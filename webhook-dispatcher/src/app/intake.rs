@@ -73,6 +73,7 @@ impl App {
         lease_until_ms: Option<i64>,
     ) -> delivery::Model {
         let state = if endpoint.is_disabled() { State::Held } else { State::Pending };
+        let leases = i64::from(lease_until_ms.is_some());
         delivery::Model {
             id: self.ids.generate("dly"),
             message_id: message.id.clone(),
@@ -80,10 +81,12 @@ impl App {
             instance_id: message.instance_id.clone(),
             event: message.event.clone(),
             state: state.as_str().to_owned(),
-            attempts: i64::from(lease_until_ms.is_some()),
+            attempts: leases,
+            lease_token: leases,
             failures: 0,
             next_attempt_at_ms: message.created_at_ms.max(endpoint.throttled_until_ms),
             lease_until_ms: lease_until_ms.unwrap_or(0),
+            held_since_ms: endpoint.is_disabled().then_some(message.created_at_ms),
             dead_reason: None,
             created_at_ms: message.created_at_ms,
             settled_at_ms: None,
@@ -99,7 +102,7 @@ impl App {
         (slot, begun): (Slot, Instant),
     ) -> AppResult<Job> {
         Ok(Job {
-            lease: Lease { delivery_id: delivery.id.clone(), token: delivery.attempts },
+            lease: Lease::of(delivery),
             lease_ends: begun + self.rules.lease,
             failures: 0,
             event: delivery.event.clone(),

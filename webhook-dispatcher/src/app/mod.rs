@@ -3,6 +3,7 @@
 mod claim;
 mod deliveries;
 mod endpoints;
+mod failures;
 mod housekeeping;
 mod intake;
 mod record;

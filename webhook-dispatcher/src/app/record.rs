@@ -1,17 +1,18 @@
-use std::collections::HashSet;
-
 use platform::{AppResult, clock::millis, db::Tx, outbox};
 use proto::events::{DeliveryDead, subject};
 use tracing::Instrument as _;
 
-use super::App;
+use super::{
+    App,
+    failures::{Failure, Failures},
+};
 use crate::{
     domain::{
         answer::Outcome,
-        delivery::{Next, State, after},
+        delivery::{Next, after},
     },
     sender::{Attempted, Finished, Job},
-    store::{attempt, delivery, endpoint, lease},
+    store::{attempt, endpoint, lease},
 };
 
 /// What a commit of results has changed, to be counted once it is true.
@@ -28,13 +29,14 @@ impl App {
     /// attempt is recorded, a late one too.
     pub(crate) async fn record(&self, batch: &[Finished]) -> AppResult<()> {
         let tx = self.db.begin().await?;
-        let mut settled = Settled::default();
-        self.disable_those_gone(&tx, batch).await?;
-        let disabled = disabled_of(&tx, batch).await?;
-        for (job, attempted) in failed(batch) {
-            self.settle_failure(&tx, job, attempted, &disabled, &mut settled)
-                .instrument(attempted.span.clone())
-                .await?;
+        let (now_ms, mut settled) = (self.clock.now_ms(), Settled::default());
+        let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted);
+        let mut failures = Failures::lock(&tx, batch, decide, now_ms).await?;
+        failures.change_endpoints(self, &tx, now_ms).await?;
+        for failure in &failures.all {
+            let endpoint = failures.endpoint(failure);
+            let settling = self.settle_failure(&tx, failure, endpoint, now_ms, &mut settled);
+            settling.instrument(failure.attempted.span.clone()).await?;
         }
         self.settle_successes(&tx, batch, &mut settled).await?;
         for unsent in batch.iter().filter(|finished| finished.attempt.is_none()) {
@@ -49,13 +51,9 @@ impl App {
         Ok(())
     }
 
-    /// Before anything else, so that what failed besides is held with the rest.
-    async fn disable_those_gone(&self, tx: &Tx, batch: &[Finished]) -> AppResult<()> {
-        for (job, attempted) in failed(batch).filter(|(_, attempted)| attempted.answer.status == Some(410)) {
-            let id = &job.recipient.endpoint_id;
-            self.disable_gone(&**tx, id).instrument(attempted.span.clone()).await?;
-        }
-        Ok(())
+    fn decide(&self, job: &Job, attempted: &Attempted) -> Next {
+        let failures = job.failures.saturating_add(1);
+        after(&attempted.answer, failures, &self.rules.schedule, self.random.unit())
     }
 
     async fn settle_successes(&self, tx: &Tx, batch: &[Finished], settled: &mut Settled) -> AppResult<()> {
@@ -73,23 +71,20 @@ impl App {
     async fn settle_failure(
         &self,
         tx: &Tx,
-        job: &Job,
-        attempted: &Attempted,
-        disabled: &HashSet<String>,
+        Failure { job, next, .. }: &Failure<'_>,
+        endpoint: Option<&endpoint::Model>,
+        now_ms: i64,
         settled: &mut Settled,
     ) -> AppResult<()> {
-        let now_ms = self.clock.now_ms();
-        let failures = job.failures.saturating_add(1);
-        let is_disabled = disabled.contains(&job.recipient.endpoint_id);
-        let is_ours = match after(&attempted.answer, failures, &self.rules.schedule, self.random.unit()) {
-            Next::Die { reason } if !is_disabled => self.bury(tx, job, &reason, now_ms, settled).await?,
-            Next::Retry { wait, throttle } if !is_disabled => {
-                if let Some(throttle) = throttle {
-                    leave_alone(tx, &job.recipient.endpoint_id, now_ms + millis(throttle)).await?;
-                }
-                lease::retry(&**tx, &job.lease, State::Pending, now_ms + millis(wait)).await?
+        let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
+        let throttled_until_ms = endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms);
+        let is_ours = match next {
+            Next::Die { reason } if !is_disabled => self.bury(tx, job, reason, now_ms, settled).await?,
+            Next::Retry { wait, .. } if !is_disabled => {
+                let at_ms = throttled_until_ms.max(now_ms + millis(*wait));
+                lease::retry(&**tx, &job.lease, at_ms).await?
             }
-            _ => lease::retry(&**tx, &job.lease, State::Held, now_ms).await?,
+            _ => lease::hold(&**tx, &job.lease, now_ms).await?,
         };
         settled.retried += u64::from(is_ours);
         settled.late += u64::from(!is_ours);
@@ -136,33 +131,11 @@ fn is_success(finished: &Finished) -> bool {
     finished.attempt.as_ref().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
 }
 
-fn failed(batch: &[Finished]) -> impl Iterator<Item = (&Job, &Attempted)> {
-    let made = batch.iter().filter_map(|finished| Some((&finished.job, finished.attempt.as_ref()?)));
-    made.filter(|(_, attempted)| attempted.answer.outcome != Outcome::Success)
-}
-
-/// Of the endpoints that failed, those that are disabled; none of them changes until the transaction ends.
-async fn disabled_of(tx: &Tx, batch: &[Finished]) -> AppResult<HashSet<String>> {
-    let mut ids: Vec<String> = failed(batch).map(|(job, _)| job.recipient.endpoint_id.clone()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let endpoints = endpoint::list_shared(&**tx, &ids).await?;
-    Ok(endpoints.into_iter().filter(endpoint::Model::is_disabled).map(|endpoint| endpoint.id).collect())
-}
-
-async fn leave_alone(tx: &Tx, endpoint_id: &str, until_ms: i64) -> AppResult<()> {
-    endpoint::throttle(&**tx, endpoint_id, until_ms).await?;
-    Ok(delivery::postpone(&**tx, endpoint_id, until_ms).await?)
-}
-
 fn row(finished: &Finished) -> Option<attempt::Model> {
     let attempted = finished.attempt.as_ref()?;
     Some(attempt::Model {
         delivery_id: finished.job.lease.delivery_id.clone(),
-        number: finished.job.lease.token,
+        number: finished.job.lease.attempt,
         started_at_ms: attempted.started_at_ms,
         duration_ms: attempted.duration_ms,
         status: attempted.answer.status.map(i32::from),
@@ -180,3 +153,6 @@ impl Settled {
         metrics::counter!("webhook_dead_letters_total").increment(self.dead);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,6 +78,12 @@ pub enum Next {
     Disable,
 }
 
+impl Next {
+    /// What follows from any failure at a URL that the endpoint has left: it says nothing about the new one, which is
+    /// tried at once.
+    pub const AT_NEW_URL: Self = Self::Retry { wait: Duration::ZERO, throttle: None };
+}
+
 /// What follows from an answer. `failures` counts this attempt if it failed; `chance` is in `0.0..1.0`.
 #[must_use]
 pub fn after(answer: &Answer, failures: u32, schedule: &Schedule, chance: f64) -> Next {

@@ -116,10 +116,10 @@ fn span(job: &Job) -> Span {
         http.response.status_code = Empty,
         mercato.delivery_id = job.lease.delivery_id,
         mercato.endpoint_id = job.recipient.endpoint_id,
-        mercato.attempt = job.lease.token,
+        mercato.attempt = job.lease.attempt,
         mercato.outcome = Empty,
     );
-    match job.lease.token {
+    match job.lease.attempt {
         1 => job.trace.set_parent(&span),
         _ => job.trace.link(&span),
     }

@@ -2,12 +2,14 @@
 
 use sea_orm::{
     ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select, entity::prelude::*, sea_query::Query,
+    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select, UpdateMany,
+    entity::prelude::*,
+    sea_query::{LockType, Query, SelectStatement},
 };
 
 use crate::domain::delivery::State;
 
-/// A delivery. `attempts` numbers the attempts and is the lease's fencing token; `failures` counts those that failed
+/// A delivery. `attempts` numbers the attempts, `lease_token` the claims; `failures` counts the attempts that failed
 /// since the schedule began.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -22,9 +24,11 @@ pub struct Model {
     pub event: String,
     pub state: String,
     pub attempts: i64,
+    pub lease_token: i64,
     pub failures: i64,
     pub next_attempt_at_ms: i64,
     pub lease_until_ms: i64,
+    pub held_since_ms: Option<i64>,
     pub dead_reason: Option<String>,
     pub created_at_ms: i64,
     pub settled_at_ms: Option<i64>,
@@ -106,43 +110,65 @@ pub async fn update(tx: &impl ConnectionTrait, delivery: &Model) -> Result<(), D
     Ok(())
 }
 
+/// Takes these deliveries and, for each endpoint, what is pending and due before the time beside it, until the
+/// transaction ends.
+pub async fn lock(tx: &impl ConnectionTrait, ids: &[&str], pending: &[(&str, i64)]) -> Result<(), DbErr> {
+    let own = Condition::any().add(Column::Id.is_in(ids.iter().copied()));
+    let any = pending.iter().fold(own, |any, (endpoint_id, until_ms)| {
+        let due = Column::NextAttemptAtMs.lt(*until_ms);
+        any.add(of_endpoint(endpoint_id, State::Pending).add(due))
+    });
+    tx.query_all(&in_order(any)).await?;
+    Ok(())
+}
+
 /// Holds what is pending for an endpoint. An attempt in flight goes on and may still deliver.
-pub async fn hold(tx: &impl ConnectionTrait, endpoint_id: &str) -> Result<u64, DbErr> {
-    move_all(tx, endpoint_id, State::Pending, State::Held, None).await
+pub async fn hold(tx: &impl ConnectionTrait, endpoint_id: &str, now_ms: i64) -> Result<u64, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::State, Expr::value(State::Held.as_str()))
+        .col_expr(Column::HeldSinceMs, Expr::value(now_ms));
+    change(tx, update, of_endpoint(endpoint_id, State::Pending)).await
 }
 
 /// Lets go what was held for an endpoint, due at once.
 pub async fn release(tx: &impl ConnectionTrait, endpoint_id: &str, now_ms: i64) -> Result<u64, DbErr> {
-    move_all(tx, endpoint_id, State::Held, State::Pending, Some(now_ms)).await
-}
-
-async fn move_all(
-    tx: &impl ConnectionTrait,
-    endpoint_id: &str,
-    from: State,
-    to: State,
-    due_at_ms: Option<i64>,
-) -> Result<u64, DbErr> {
-    let mut update = Entity::update_many()
-        .col_expr(Column::State, Expr::value(to.as_str()))
-        .filter(Column::EndpointId.eq(endpoint_id))
-        .filter(Column::State.eq(from.as_str()));
-    if let Some(due_at_ms) = due_at_ms {
-        update = update.col_expr(Column::NextAttemptAtMs, Expr::value(due_at_ms));
-    }
-    Ok(update.exec(tx).await?.rows_affected)
+    let update = Entity::update_many()
+        .col_expr(Column::State, Expr::value(State::Pending.as_str()))
+        .col_expr(Column::HeldSinceMs, Expr::value(None::<i64>))
+        .col_expr(Column::NextAttemptAtMs, Expr::value(now_ms));
+    change(tx, update, of_endpoint(endpoint_id, State::Held)).await
 }
 
 /// No pending delivery of the endpoint is due before then.
-pub async fn postpone(tx: &impl ConnectionTrait, endpoint_id: &str, until_ms: i64) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(Column::NextAttemptAtMs, Expr::value(until_ms))
-        .filter(Column::EndpointId.eq(endpoint_id))
-        .filter(Column::State.eq(State::Pending.as_str()))
-        .filter(Column::NextAttemptAtMs.lt(until_ms))
-        .exec(tx)
-        .await?;
-    Ok(())
+pub async fn postpone(tx: &impl ConnectionTrait, endpoint_id: &str, until_ms: i64) -> Result<u64, DbErr> {
+    let update = Entity::update_many().col_expr(Column::NextAttemptAtMs, Expr::value(until_ms));
+    let early = of_endpoint(endpoint_id, State::Pending).add(Column::NextAttemptAtMs.lt(until_ms));
+    change(tx, update, early).await
+}
+
+/// No pending delivery of the endpoint waits any longer.
+pub async fn hasten(tx: &impl ConnectionTrait, endpoint_id: &str, now_ms: i64) -> Result<u64, DbErr> {
+    let update = Entity::update_many().col_expr(Column::NextAttemptAtMs, Expr::value(now_ms));
+    let waiting = of_endpoint(endpoint_id, State::Pending).add(Column::NextAttemptAtMs.gt(now_ms));
+    change(tx, update, waiting).await
+}
+
+fn of_endpoint(endpoint_id: &str, state: State) -> Condition {
+    Condition::all().add(Column::EndpointId.eq(endpoint_id)).add(Column::State.eq(state.as_str()))
+}
+
+async fn change(
+    tx: &impl ConnectionTrait,
+    update: UpdateMany<Entity>,
+    which: Condition,
+) -> Result<u64, DbErr> {
+    Ok(update.filter(Column::Id.in_subquery(in_order(which))).exec(tx).await?.rows_affected)
+}
+
+/// Locks rows by the order of their ids, as everyone does who needs several: so nobody has what the other waits for.
+fn in_order(which: Condition) -> SelectStatement {
+    let mut ids = Query::select().column(Column::Id).from(Entity).cond_where(which).to_owned();
+    ids.order_by(Column::Id, Order::Asc).lock(LockType::Update).to_owned()
 }
 
 /// Those held since before then, at most `limit`.
@@ -152,7 +178,7 @@ pub async fn list_held_before(
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let held = Entity::find().filter(Column::State.eq(State::Held.as_str()));
-    held.filter(Column::CreatedAtMs.lt(before_ms))
+    held.filter(Column::HeldSinceMs.lt(before_ms))
         .order_by_asc(Column::Id)
         .limit(limit)
         .lock_exclusive()

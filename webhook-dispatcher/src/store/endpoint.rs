@@ -2,8 +2,8 @@
 
 use platform::db::now_ms_sql;
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _,
-    Order, PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    ActiveModelTrait as _, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, Order,
+    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
 };
 
 use crate::domain::endpoint::Standing;
@@ -74,10 +74,9 @@ pub async fn find(tx: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, 
     Entity::find_by_id(id).lock_exclusive().one(tx).await
 }
 
-/// Those of these ids, kept from being disabled until the transaction ends.
-pub async fn list_shared(tx: &impl ConnectionTrait, ids: &[String]) -> Result<Vec<Model>, DbErr> {
-    let ids = ids.iter().map(String::as_str);
-    Entity::find().filter(Column::Id.is_in(ids)).order_by_asc(Column::Id).lock_shared().all(tx).await
+/// The same where it is not to be changed: others may read it too, and nobody may disable or move it.
+pub async fn find_shared(tx: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).lock_shared().one(tx).await
 }
 
 /// Those of these ids.
@@ -115,13 +114,5 @@ pub async fn create(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), Db
 pub async fn update(tx: &impl ConnectionTrait, endpoint: &Model) -> Result<(), DbErr> {
     let row = endpoint.clone().into_active_model().reset_all();
     Entity::update(row).validate()?.exec(tx).await?;
-    Ok(())
-}
-
-/// Leaves it alone until then.
-pub async fn throttle(tx: &impl ConnectionTrait, id: &str, until_ms: i64) -> Result<(), DbErr> {
-    let busy = ActiveModel { throttled_until_ms: Set(until_ms), ..Default::default() };
-    let one = Entity::update_many().set(busy).filter(Column::Id.eq(id));
-    one.filter(Column::ThrottledUntilMs.lt(until_ms)).exec(tx).await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Leases: who may attempt a delivery, and who may write what came of it.
 //!
-//! A lease is measured by the store's clock. Its token is the number of the attempt that it is for, which grows with
-//! each claim: a result is written only where the token is still the row's and the lease has not been given up.
+//! A lease is measured by the store's clock. Its token grows with each claim and is never used again, not even when the
+//! lease is given back: a result is written only where the token is still the row's and the lease has not been given up.
 
 use platform::db::{now_ms_sql, skip_locked_sql};
 use sea_orm::{
@@ -16,8 +16,19 @@ use crate::domain::delivery::State;
 pub struct Lease {
     /// Of this delivery.
     pub delivery_id: String,
-    /// The number of the attempt.
+    /// The number of the attempt that it is for.
+    pub attempt: i64,
+    /// No other lease of the delivery has it.
     pub token: i64,
+}
+
+impl Lease {
+    /// The lease that was just taken of this delivery.
+    #[must_use]
+    pub fn of(delivery: &Model) -> Self {
+        let (attempt, token) = (delivery.attempts, delivery.lease_token);
+        Self { delivery_id: delivery.id.clone(), attempt, token }
+    }
 }
 
 /// What to claim.
@@ -44,8 +55,8 @@ pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<M
         format!("AND endpoint_id NOT IN ({})", marks.join(", "))
     };
     let sql = format!(
-        "UPDATE deliveries SET lease_until_ms = {now} + $1, attempts = attempts + 1 WHERE id IN (\
-         SELECT id FROM deliveries WHERE state = $2 AND next_attempt_at_ms <= $3 AND lease_until_ms < {now} {idle} \
+        "UPDATE deliveries SET lease_until_ms = {now} + $1, attempts = attempts + 1, \
+         lease_token = lease_token + 1 WHERE id IN (SELECT id FROM deliveries WHERE state = $2 AND next_attempt_at_ms <= $3 AND lease_until_ms < {now} {idle} \
          ORDER BY next_attempt_at_ms, id LIMIT $4 {skip_locked}) RETURNING *"
     );
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
@@ -59,7 +70,7 @@ pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<M
 fn held(lease: &Lease) -> Condition {
     Condition::all()
         .add(Column::Id.eq(&lease.delivery_id))
-        .add(Column::Attempts.eq(lease.token))
+        .add(Column::LeaseToken.eq(lease.token))
         .add(Column::LeaseUntilMs.gt(0))
 }
 
@@ -76,48 +87,56 @@ fn give_up(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
     update.col_expr(Column::LeaseUntilMs, Expr::value(0_i64))
 }
 
+/// The lease ends, and the delivery stands in this state.
+fn end_in(state: State, held_since_ms: Option<i64>) -> UpdateMany<Entity> {
+    give_up(Entity::update_many())
+        .col_expr(Column::State, Expr::value(state.as_str()))
+        .col_expr(Column::HeldSinceMs, Expr::value(held_since_ms))
+}
+
+fn fail_in(state: State, held_since_ms: Option<i64>) -> UpdateMany<Entity> {
+    end_in(state, held_since_ms).col_expr(Column::Failures, one_more(Column::Failures))
+}
+
+async fn write(tx: &impl ConnectionTrait, update: UpdateMany<Entity>, lease: &Lease) -> Result<bool, DbErr> {
+    Ok(update.filter(held(lease)).exec(tx).await?.rows_affected > 0)
+}
+
 /// Marks as delivered those whose lease is still held; the others' results are too late.
 pub async fn deliver(tx: &impl ConnectionTrait, leases: &[Lease], now_ms: i64) -> Result<Vec<Model>, DbErr> {
     if leases.is_empty() {
         return Ok(Vec::new());
     }
     let any = leases.iter().fold(Condition::any(), |any, lease| any.add(held(lease)));
-    give_up(Entity::update_many())
-        .col_expr(Column::State, Expr::value(State::Delivered.as_str()))
+    end_in(State::Delivered, None)
         .col_expr(Column::SettledAtMs, Expr::value(now_ms))
         .filter(any)
         .exec_with_returning(tx)
         .await
 }
 
-/// The attempt failed: again at that time, or held if the endpoint was disabled meanwhile. False: too late.
-pub async fn retry(
-    tx: &impl ConnectionTrait,
-    lease: &Lease,
-    state: State,
-    at_ms: i64,
-) -> Result<bool, DbErr> {
-    let update = give_up(Entity::update_many())
-        .col_expr(Column::State, Expr::value(state.as_str()))
-        .col_expr(Column::Failures, one_more(Column::Failures))
-        .col_expr(Column::NextAttemptAtMs, Expr::value(at_ms));
-    Ok(update.filter(held(lease)).exec(tx).await?.rows_affected > 0)
+/// The attempt failed: again at that time. False: too late.
+pub async fn retry(tx: &impl ConnectionTrait, lease: &Lease, at_ms: i64) -> Result<bool, DbErr> {
+    let update = fail_in(State::Pending, None).col_expr(Column::NextAttemptAtMs, Expr::value(at_ms));
+    write(tx, update, lease).await
+}
+
+/// The attempt failed, and the endpoint is disabled. False: too late.
+pub async fn hold(tx: &impl ConnectionTrait, lease: &Lease, now_ms: i64) -> Result<bool, DbErr> {
+    let update = fail_in(State::Held, Some(now_ms)).col_expr(Column::NextAttemptAtMs, Expr::value(now_ms));
+    write(tx, update, lease).await
 }
 
 /// No more attempts. False: too late.
 pub async fn die(tx: &impl ConnectionTrait, lease: &Lease, reason: &str, now_ms: i64) -> Result<bool, DbErr> {
-    let update = give_up(Entity::update_many())
-        .col_expr(Column::State, Expr::value(State::Dead.as_str()))
-        .col_expr(Column::Failures, one_more(Column::Failures))
+    let update = fail_in(State::Dead, None)
         .col_expr(Column::DeadReason, Expr::value(reason))
         .col_expr(Column::SettledAtMs, Expr::value(now_ms));
-    Ok(update.filter(held(lease)).exec(tx).await?.rows_affected > 0)
+    write(tx, update, lease).await
 }
 
-/// Gives back what was not attempted: the number is free again, and anyone may claim it.
+/// Gives back what was not attempted: the attempt's number is free again, the token is not, and anyone may claim it.
 pub async fn give_back(tx: &impl ConnectionTrait, lease: &Lease) -> Result<bool, DbErr> {
-    let update = give_up(Entity::update_many())
-        .col_expr(Column::Attempts, one_less(Column::Attempts))
-        .filter(held(lease));
-    Ok(update.exec(tx).await?.rows_affected > 0)
+    let update = give_up(Entity::update_many()).col_expr(Column::Attempts, one_less(Column::Attempts));
+    write(tx, update, lease).await
 }

@@ -3,6 +3,13 @@
 use platform::db::Db;
 use sea_orm::{ConnectionTrait as _, Statement};
 use testkit::receiver::{Answer, Receiver};
+use webhook_dispatcher::{
+    domain::delivery::State,
+    store::{
+        delivery,
+        lease::{self, Claim, Lease},
+    },
+};
 
 use crate::harness::{Dispatcher, WAIT};
 
@@ -10,6 +17,7 @@ over_both! {
     a_killed_replicas_work_is_taken_over,
     a_frozen_replicas_late_result_changes_nothing_and_is_recorded,
     two_replicas_share_the_work,
+    a_lease_that_is_given_back_twice_takes_no_other_replicas,
 }
 
 async fn a_killed_replicas_work_is_taken_over(dispatcher: Dispatcher) {
@@ -71,6 +79,47 @@ async fn two_replicas_share_the_work(dispatcher: Dispatcher) {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!((ids.len(), shop.receiver.requests().len()), (60, 60));
+}
+
+/// The commit that gave it back was in doubt, so it is given back again; meanwhile another replica has claimed it.
+async fn a_lease_that_is_given_back_twice_takes_no_other_replicas(dispatcher: Dispatcher) {
+    let due_ms = dispatcher.clock.now_ms() + 3_600_000;
+    delivery::create(dispatcher.db.write(), waiting(due_ms)).await.unwrap();
+    let first = claim(&dispatcher.db, due_ms).await;
+    assert!(lease::give_back(dispatcher.db.write(), &first).await.unwrap());
+    let second = claim(&dispatcher.db, due_ms).await;
+    assert_eq!((first.attempt, second.attempt), (1, 1), "the attempt that was not made has no number");
+    assert!(second.token > first.token, "{first:?} {second:?}");
+
+    assert!(!lease::give_back(dispatcher.db.write(), &first).await.unwrap());
+    assert!(!lease::retry(dispatcher.db.write(), &first, due_ms).await.unwrap());
+    assert!(lease::retry(dispatcher.db.write(), &second, due_ms).await.unwrap());
+}
+
+async fn claim(db: &Db, now_ms: i64) -> Lease {
+    let all = Claim { now_ms, lease_ms: 60_000, limit: 1, busy: &[] };
+    Lease::of(&lease::claim(db.write(), &all).await.unwrap()[0])
+}
+
+/// A delivery that the running replica does not find due.
+fn waiting(due_ms: i64) -> delivery::Model {
+    delivery::Model {
+        id: "dly_1".to_owned(),
+        message_id: "msg_1".to_owned(),
+        endpoint_id: "ep_1".to_owned(),
+        instance_id: "inst_1".to_owned(),
+        event: "license-issued".to_owned(),
+        state: State::Pending.as_str().to_owned(),
+        attempts: 0,
+        lease_token: 0,
+        failures: 0,
+        next_attempt_at_ms: due_ms,
+        lease_until_ms: 0,
+        held_since_ms: None,
+        dead_reason: None,
+        created_at_ms: due_ms,
+        settled_at_ms: None,
+    }
 }
 
 /// State and attempts of each delivery.

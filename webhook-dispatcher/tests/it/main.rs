@@ -25,5 +25,6 @@ mod endpoints;
 mod failing;
 mod harness;
 mod leases;
+mod moves;
 mod operators;
 mod tracing;

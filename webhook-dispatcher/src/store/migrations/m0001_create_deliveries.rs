@@ -75,13 +75,17 @@ async fn deliveries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(string(Delivery::InstanceId))
         .col(string(Delivery::Event))
         .col(string(Delivery::State))
-        // The number of the last attempt that was begun: the fencing token.
+        // The number of the last attempt that was begun; one that is given back unmade gives back its number.
         .col(big_integer(Delivery::Attempts))
+        // The fencing token: grows with each claim and never becomes less.
+        .col(big_integer(Delivery::LeaseToken))
         // Failed attempts since the schedule began; a replay begins it anew.
         .col(big_integer(Delivery::Failures))
         .col(big_integer(Delivery::NextAttemptAtMs))
         // By the store's clock; 0: nobody holds it.
         .col(big_integer(Delivery::LeaseUntilMs))
+        // Null: it is not held.
+        .col(big_integer_null(Delivery::HeldSinceMs))
         .col(string_null(Delivery::DeadReason))
         .col(big_integer(Delivery::CreatedAtMs))
         .col(big_integer_null(Delivery::SettledAtMs))

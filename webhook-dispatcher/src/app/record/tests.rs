@@ -1,0 +1,180 @@
+//! Two replicas that record at once on PostgreSQL. Each scenario lines both up behind the same lock and lets go: where
+//! one could wait for the other, PostgreSQL ends one of them with an error.
+#![allow(clippy::unwrap_used)]
+
+use std::{sync::Arc, time::Duration};
+
+use platform::{
+    Parts,
+    bus::{Bus, EmbeddedBus},
+    db::{self, DatabaseConfig, Db},
+    secret::Secret,
+    telemetry::TraceContext,
+};
+use sea_orm::{ConnectionTrait as _, Statement};
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::*;
+use crate::{
+    Migrator, config,
+    domain::{answer::Answer, delivery::State, target::BaseUrl},
+    sender::Recipient,
+    store::{delivery, lease::Lease},
+};
+
+const URL: &str = "https://shop.example";
+const WAIT: Duration = Duration::from_secs(20);
+
+/// A store that two replicas share.
+struct Store {
+    app: App,
+    _folder: tempfile::TempDir,
+}
+
+impl Store {
+    async fn with_endpoints(ids: &[&str]) -> Self {
+        let url = Secret::new(testkit::servers::test_env().fresh_database().await.unwrap());
+        let database = DatabaseConfig { url, max_connections: 8 };
+        let db = Db::connect(&database, "webhooks").await.unwrap();
+        db::migrate::<Migrator>(&db, "webhooks").await.unwrap();
+        for id in ids {
+            endpoint::create(db.write(), endpoint_row(id)).await.unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let clock = platform::Clock::manual(1_800_000_000_000);
+        let bus = EmbeddedBus::open(&folder.path().join("bus.db"), clock.clone()).await.unwrap();
+        let parts = Parts { clock, ..Parts::new(Bus::new(bus)) };
+        let (app, _) = App::new(&config::tests::load(&[]).unwrap(), &parts, db).unwrap();
+        Self { app, _folder: folder }
+    }
+
+    /// An attempt of a delivery to this endpoint that was answered so.
+    async fn finished(&self, delivery_id: &str, endpoint_id: &str, answer: Answer) -> Finished {
+        let row = delivery_row(delivery_id, endpoint_id);
+        let lease = Lease::of(&row);
+        delivery::create(self.app.db.write(), row).await.unwrap();
+        let recipient = Recipient {
+            endpoint_id: endpoint_id.to_owned(),
+            instance_id: endpoint_id.to_owned(),
+            base_url: BaseUrl::parse(URL).unwrap(),
+            secrets: Vec::new(),
+        };
+        let job = Job {
+            lease,
+            lease_ends: Instant::now() + WAIT,
+            failures: 0,
+            event: "license-issued".to_owned(),
+            recipient: Arc::new(recipient),
+            body: "{}".into(),
+            trace: TraceContext::default(),
+            slot: self.app.slots.try_take(endpoint_id).unwrap(),
+        };
+        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
+        Finished { job, attempt: Some(attempt) }
+    }
+
+    /// Records both batches at once: both wait for the rows of this statement, then both are let go.
+    async fn record_at_once(&self, behind: &str, batches: [Vec<Finished>; 2]) {
+        let held = self.app.db.begin().await.unwrap();
+        held.execute_unprepared(behind).await.unwrap();
+        let replicas = batches.map(|batch| {
+            let app = self.app.clone();
+            tokio::spawn(async move { app.record(&batch).await.map_err(|error| format!("{error:?}")) })
+        });
+        testkit::eventually("both to wait", WAIT, || self.both_wait()).await.unwrap();
+        drop(held);
+        for replica in replicas {
+            assert_eq!(replica.await.unwrap(), Ok(()));
+        }
+    }
+
+    async fn both_wait(&self) -> Option<()> {
+        let sql = "SELECT count(*) AS waiting FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let sql = Statement::from_string(self.app.db.backend(), sql);
+        let row = self.app.db.read().query_one_raw(sql).await.unwrap().unwrap();
+        (row.try_get::<i64>("", "waiting").unwrap() == 2).then_some(())
+    }
+}
+
+fn endpoint_row(id: &str) -> endpoint::Model {
+    endpoint::Model {
+        id: id.to_owned(),
+        instance_id: id.to_owned(),
+        base_url: URL.to_owned(),
+        sealed_secrets: Vec::new(),
+        revision: 1,
+        tenant_disabled: false,
+        disabled_reason: None,
+        throttled_until_ms: 0,
+        created_at_ms: 0,
+        updated_at_ms: 0,
+    }
+}
+
+fn delivery_row(id: &str, endpoint_id: &str) -> delivery::Model {
+    delivery::Model {
+        id: id.to_owned(),
+        message_id: "msg_1".to_owned(),
+        endpoint_id: endpoint_id.to_owned(),
+        instance_id: endpoint_id.to_owned(),
+        event: "license-issued".to_owned(),
+        state: State::Pending.as_str().to_owned(),
+        attempts: 1,
+        lease_token: 1,
+        failures: 0,
+        next_attempt_at_ms: 0,
+        lease_until_ms: i64::MAX,
+        held_since_ms: None,
+        dead_reason: None,
+        created_at_ms: 0,
+        settled_at_ms: None,
+    }
+}
+
+fn busy() -> Answer {
+    Answer::status(429, Some(Duration::from_mins(10)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_that_one_endpoint_throttles_do_not_wait_for_each_other() {
+    let store = Store::with_endpoints(&["ep_1"]).await;
+    let batches = [
+        vec![store.finished("dly_1", "ep_1", busy()).await],
+        vec![store.finished("dly_2", "ep_1", busy()).await],
+    ];
+    store.record_at_once("SELECT id FROM endpoints FOR UPDATE", batches).await;
+    let endpoint = endpoint::find(store.app.db.read(), "ep_1").await.unwrap().unwrap();
+    assert_eq!(endpoint.throttled_until_ms, 1_800_000_600_000);
+}
+
+/// One has its deliveries in the order of their endpoints, the other the opposite.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_that_find_the_same_endpoints_gone_do_not_wait_for_each_other() {
+    let store = Store::with_endpoints(&["ep_1", "ep_2"]).await;
+    let gone = || Answer::status(410, None);
+    let batches = [
+        vec![store.finished("dly_1", "ep_1", gone()).await, store.finished("dly_2", "ep_2", gone()).await],
+        vec![store.finished("dly_3", "ep_2", gone()).await, store.finished("dly_4", "ep_1", gone()).await],
+    ];
+    store.record_at_once("SELECT id FROM endpoints FOR UPDATE", batches).await;
+    for id in ["dly_1", "dly_2", "dly_3", "dly_4"] {
+        assert!(delivery::find(store.app.db.read(), id).await.unwrap().unwrap().is(State::Held), "{id}");
+    }
+}
+
+/// Each postpones what the other has delivered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_that_postpone_each_others_deliveries_do_not_wait_for_each_other() {
+    let store = Store::with_endpoints(&["ep_1", "ep_2"]).await;
+    let told = || Answer::status(204, None);
+    let batches = [
+        vec![store.finished("dly_1", "ep_1", busy()).await, store.finished("dly_4", "ep_2", told()).await],
+        vec![store.finished("dly_2", "ep_2", busy()).await, store.finished("dly_3", "ep_1", told()).await],
+    ];
+    store.record_at_once("SELECT id FROM deliveries FOR UPDATE", batches).await;
+    for (id, state) in [("dly_1", State::Pending), ("dly_2", State::Pending), ("dly_3", State::Delivered)] {
+        assert!(delivery::find(store.app.db.read(), id).await.unwrap().unwrap().is(state), "{id}");
+    }
+}
