@@ -111,10 +111,8 @@ async fn lock_endpoints(
     }
     let mut endpoints = BTreeMap::new();
     for (id, changes) in wanted {
-        let found = match changes {
-            true => endpoint::find(&**tx, id).await?,
-            false => endpoint::find_shared(&**tx, id).await?,
-        };
+        let found =
+            if changes { endpoint::find(&**tx, id).await? } else { endpoint::find_shared(&**tx, id).await? };
         endpoints.extend(found.map(|endpoint| (id.to_owned(), endpoint)));
     }
     Ok(endpoints)

@@ -89,6 +89,10 @@ impl Store {
         }
     }
 
+    async fn is_in(&self, delivery_id: &str, state: State) -> bool {
+        delivery::find(self.app.db.read(), delivery_id).await.unwrap().unwrap().is(state)
+    }
+
     async fn both_wait(&self) -> Option<()> {
         let sql = "SELECT count(*) AS waiting FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -149,32 +153,37 @@ async fn two_replicas_that_one_endpoint_throttles_do_not_wait_for_each_other() {
     assert_eq!(endpoint.throttled_until_ms, 1_800_000_600_000);
 }
 
-/// One has its deliveries in the order of their endpoints, the other the opposite.
+/// Their deliveries name the endpoints in opposite orders, and each has its first when the others are let go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_that_find_the_same_endpoints_gone_do_not_wait_for_each_other() {
-    let store = Store::with_endpoints(&["ep_1", "ep_2"]).await;
-    let gone = || Answer::status(410, None);
+    let store = Store::with_endpoints(&["ep_1", "ep_2", "ep_3", "ep_4"]).await;
+    let gone = async |(id, endpoint_id)| store.finished(id, endpoint_id, Answer::status(410, None)).await;
     let batches = [
-        vec![store.finished("dly_1", "ep_1", gone()).await, store.finished("dly_2", "ep_2", gone()).await],
-        vec![store.finished("dly_3", "ep_2", gone()).await, store.finished("dly_4", "ep_1", gone()).await],
+        vec![gone(("dly_1", "ep_1")).await, gone(("dly_2", "ep_3")).await, gone(("dly_3", "ep_2")).await],
+        vec![gone(("dly_4", "ep_2")).await, gone(("dly_5", "ep_4")).await, gone(("dly_6", "ep_1")).await],
     ];
-    store.record_at_once("SELECT id FROM endpoints FOR UPDATE", batches).await;
-    for id in ["dly_1", "dly_2", "dly_3", "dly_4"] {
-        assert!(delivery::find(store.app.db.read(), id).await.unwrap().unwrap().is(State::Held), "{id}");
+    store.record_at_once("SELECT id FROM endpoints WHERE id >= 'ep_3' FOR UPDATE", batches).await;
+    for id in ["dly_1", "dly_2", "dly_3", "dly_4", "dly_5", "dly_6"] {
+        assert!(store.is_in(id, State::Held).await, "{id}");
     }
 }
 
-/// Each postpones what the other has delivered.
+/// Each postpones what the other has delivered, and has it when the rest is let go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_that_postpone_each_others_deliveries_do_not_wait_for_each_other() {
     let store = Store::with_endpoints(&["ep_1", "ep_2"]).await;
     let told = || Answer::status(204, None);
     let batches = [
-        vec![store.finished("dly_1", "ep_1", busy()).await, store.finished("dly_4", "ep_2", told()).await],
-        vec![store.finished("dly_2", "ep_2", busy()).await, store.finished("dly_3", "ep_1", told()).await],
+        vec![store.finished("dly_2", "ep_2", told()).await, store.finished("dly_3", "ep_1", busy()).await],
+        vec![store.finished("dly_1", "ep_1", told()).await, store.finished("dly_4", "ep_2", busy()).await],
     ];
-    store.record_at_once("SELECT id FROM deliveries FOR UPDATE", batches).await;
-    for (id, state) in [("dly_1", State::Pending), ("dly_2", State::Pending), ("dly_3", State::Delivered)] {
-        assert!(delivery::find(store.app.db.read(), id).await.unwrap().unwrap().is(state), "{id}");
+    store.record_at_once("SELECT id FROM deliveries WHERE id >= 'dly_3' FOR UPDATE", batches).await;
+    for (id, state) in [
+        ("dly_1", State::Delivered),
+        ("dly_2", State::Delivered),
+        ("dly_3", State::Pending),
+        ("dly_4", State::Pending),
+    ] {
+        assert!(store.is_in(id, state).await, "{id}");
     }
 }
