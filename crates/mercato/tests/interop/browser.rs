@@ -15,7 +15,7 @@ use testkit::{
 
 use crate::tools::{ask, given};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Demo {
     shop_url: String,

@@ -12,7 +12,8 @@ const SOON: Duration = Duration::from_secs(30);
 const APP: &str = "@acme/labels";
 
 struct Sold {
-    market: Market,
+    /// Ends with this value.
+    _market: Market,
     shop: Shop,
     key: String,
 }
@@ -32,7 +33,7 @@ async fn sell() -> Sold {
     let (market, shop, order) = order().await;
     market.stripe().pay(&order.session_id).await.unwrap();
     let key = shop.wait_for_license(APP, SOON).await.unwrap().license_key().unwrap().to_owned();
-    Sold { market, shop, key }
+    Sold { _market: market, shop, key }
 }
 
 impl Sold {
