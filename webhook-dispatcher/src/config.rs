@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::{
     domain::{address::AddressPolicy, schedule::Schedule},
-    sender::ClientSettings,
+    sender::{ClientSettings, RESULT_MARGIN},
 };
 
 const DAY: u64 = 24 * 3_600;
@@ -69,7 +69,8 @@ pub struct DeliveryConfig {
     pub concurrency: usize,
     /// Attempts at once to one endpoint.
     pub concurrency_per_endpoint: usize,
-    /// How long a replica may take from claiming a delivery to writing its result; longer than an attempt.
+    /// How long a replica may take from claiming a delivery to writing its result; more than 5 seconds longer than
+    /// `timeout_seconds`.
     pub lease_seconds: u64,
     /// Networks that may be called although they are not public, also without TLS: `[127.0.0.0/8]`.
     pub allow_cidrs: Vec<IpNet>,
@@ -153,8 +154,10 @@ impl DeliveryConfig {
         if !(0.0..1.0).contains(&self.jitter) {
             problems.add("delivery.jitter", "must be at least 0 and below 1, such as 0.2 for ±20 %");
         }
-        if self.lease_seconds <= self.timeout_seconds {
-            problems.add("delivery.lease_seconds", "must be longer than delivery.timeout_seconds");
+        // Equal would not do: some of the lease has passed before the attempt begins.
+        if self.lease() <= self.timeout().saturating_add(RESULT_MARGIN) {
+            let least = "must be more than 5 seconds longer than delivery.timeout_seconds";
+            problems.add("delivery.lease_seconds", least);
         }
         for (key, value) in self.counts() {
             if value == 0 {
@@ -246,9 +249,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_shortest_lease_leaves_time_to_write_the_result() {
+        let delivery = load(&[("MERCATO__DELIVERY__LEASE_SECONDS", "36")]).unwrap().delivery;
+        assert!(delivery.lease() > delivery.timeout() + RESULT_MARGIN);
+    }
+
+    #[test]
     fn what_cannot_work_is_named() {
         let bad = [
-            ("MERCATO__DELIVERY__LEASE_SECONDS", "30", "delivery.lease_seconds"),
+            ("MERCATO__DELIVERY__LEASE_SECONDS", "35", "delivery.lease_seconds"),
             ("MERCATO__DELIVERY__JITTER", "1.5", "delivery.jitter"),
             ("MERCATO__DELIVERY__CONCURRENCY", "0", "delivery.concurrency"),
             ("MERCATO__SEALING__KEYS", "nonsense", "sealing.keys"),

@@ -15,7 +15,7 @@ mod resolver;
 mod slots;
 mod worker;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 pub use claimer::Claimer;
@@ -33,6 +33,10 @@ use crate::{
     domain::{answer::Answer, target::BaseUrl},
     store::lease::Lease,
 };
+
+/// What a lease must hold beyond an attempt's timeout: the time to write the result before anyone else may claim the
+/// delivery.
+pub const RESULT_MARGIN: Duration = Duration::from_secs(5);
 
 /// Whom to tell, and how to sign.
 #[derive(Debug)]

@@ -35,7 +35,7 @@ impl Recorder {
     /// A store that is away is waited for: the attempts were made, and forgetting them would repeat them.
     async fn write(&self, batch: &mut [Finished]) {
         let give_up = Instant::now() + self.lease;
-        // A row's locks are always taken in this order, so that two replicas can't wait for each other.
+        // Rows are always written in this order; the locks before them are taken by `Failures::lock`.
         batch.sort_by(|a, b| a.job.lease.delivery_id.cmp(&b.job.lease.delivery_id));
         while let Err(error) = self.app.record(batch).await {
             if Instant::now() > give_up {

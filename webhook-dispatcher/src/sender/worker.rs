@@ -4,7 +4,7 @@ use platform::{Clock, Shutdown, clock::millis, telemetry::SPANS};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tracing::{Instrument as _, Span, field::Empty};
 
-use super::{Attempted, Client, Finished, Job, Signed, Slots};
+use super::{Attempted, Client, Finished, Job, RESULT_MARGIN, Signed, Slots};
 use crate::domain::answer::{Answer, Outcome};
 
 /// Makes the attempts.
@@ -17,7 +17,7 @@ pub struct Worker {
     pub slots: Slots,
     /// Makes the requests.
     pub client: Client,
-    /// What a lease must still hold for an attempt to begin.
+    /// How long an attempt may last.
     pub longest_attempt: Duration,
     /// The time.
     pub clock: Clock,
@@ -73,7 +73,7 @@ impl Bench {
             () = self.shutdown.cancelled() => return None,
             turn = job.slot.turn() => turn?,
         };
-        if job.lease_ends < Instant::now() + self.longest_attempt {
+        if !lasts(job.lease_ends, Instant::now(), self.longest_attempt) {
             return None;
         }
         let attempted = self.attempt(job).await;
@@ -101,6 +101,11 @@ impl Bench {
             }
         }
     }
+}
+
+/// Whether the lease lasts until the attempt has ended and its result is written.
+fn lasts(lease_ends: Instant, now: Instant, longest_attempt: Duration) -> bool {
+    lease_ends >= now + longest_attempt + RESULT_MARGIN
 }
 
 /// The first attempt belongs to the trace of the message; a later one, hours after it, begins its own and links back.
@@ -133,5 +138,19 @@ fn note(span: &Span, answer: &Answer) {
     }
     if answer.outcome != Outcome::Success {
         span.record("otel.status_code", "ERROR");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_attempt_begins_whose_result_could_come_after_its_lease() {
+        let (now, longest) = (Instant::now(), Duration::from_secs(30));
+        for (left, may_begin) in [(30_000, false), (34_999, false), (35_000, true)] {
+            let lease_ends = now + Duration::from_millis(left);
+            assert_eq!(lasts(lease_ends, now, longest), may_begin, "{left} ms");
+        }
     }
 }

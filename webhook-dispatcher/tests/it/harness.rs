@@ -58,8 +58,12 @@ pub(crate) struct Dispatcher {
 impl Dispatcher {
     pub(crate) async fn start(on: On) -> Self {
         let allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
-        let delivery =
-            DeliveryConfig { timeout_seconds: 3, lease_seconds: 5, allow_cidrs, ..DeliveryConfig::default() };
+        let delivery = DeliveryConfig {
+            timeout_seconds: 3,
+            lease_seconds: 10,
+            allow_cidrs,
+            ..DeliveryConfig::default()
+        };
         Self::start_with(on, delivery).await
     }
 
