@@ -83,7 +83,7 @@ impl Delivery {
             vars.extend([
                 var("MERCATO__DELIVERY__SCHEDULE_SECONDS", "[1, 1, 2, 4, 8]"),
                 var("MERCATO__DELIVERY__TIMEOUT_SECONDS", "3"),
-                var("MERCATO__DELIVERY__LEASE_SECONDS", "5"),
+                var("MERCATO__DELIVERY__LEASE_SECONDS", "9"),
             ]);
         }
         vars
