@@ -1,7 +1,8 @@
 //! Leases: who may attempt a delivery, and who may write what came of it.
 //!
 //! A lease is measured by the store's clock. Its token grows with each claim and is never used again, not even when the
-//! lease is given back: a result is written only where the token is still the row's and the lease has not been given up.
+//! lease is given back: a result is written only where the token is still the row's and the lease has not been given
+//! up.
 
 use platform::db::{now_ms_sql, skip_locked_sql};
 use sea_orm::{
@@ -56,7 +57,8 @@ pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<M
     };
     let sql = format!(
         "UPDATE deliveries SET lease_until_ms = {now} + $1, attempts = attempts + 1, \
-         lease_token = lease_token + 1 WHERE id IN (SELECT id FROM deliveries WHERE state = $2 AND next_attempt_at_ms <= $3 AND lease_until_ms < {now} {idle} \
+         lease_token = lease_token + 1 WHERE id IN (\
+         SELECT id FROM deliveries WHERE state = $2 AND next_attempt_at_ms <= $3 AND lease_until_ms < {now} {idle} \
          ORDER BY next_attempt_at_ms, id LIMIT $4 {skip_locked}) RETURNING *"
     );
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
