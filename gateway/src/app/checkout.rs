@@ -1,6 +1,6 @@
 use platform::{AppError, AppResult, Principal};
 use proto::{
-    license::FindLiveLicenseRequest,
+    license::{FindLiveLicenseRequest, FindLiveLicenseResponse},
     payments::{CreateSessionRequest, Session},
 };
 use semver::Version;
@@ -35,37 +35,39 @@ impl App {
                 "this app is free: download and install it, there is nothing to buy",
             ));
         }
-        let instance_id = self.instance_without_license(principal, &question).await?;
+        // Asked before payments-svc is: a licence that is issued in between makes a refusal, never a second sale.
+        let buyer = self.buyer_without_license(principal, &question).await?;
         let request = CreateSessionRequest {
-            instance_id,
+            instance_id: buyer.instance_id,
             marketplace_id: question.marketplace_id.to_string(),
             version: question.version.to_string(),
             name: release.name,
             price_cents: release.price_cents,
             customer_email: question.customer_email,
             idempotency_key: question.idempotency_key,
+            licensed_order_ids: buyer.order_ids,
         };
         let request = self.services.request(principal, request)?;
         answer(self.services.checkout().create_session(request).await)
     }
 
-    /// The opened id of the instance, which must not hold a live licence of the app.
-    async fn instance_without_license(
+    /// The instance, which must not hold a live licence of the app: its opened id, and the orders of its former ones.
+    async fn buyer_without_license(
         &self,
         principal: &Principal,
         question: &CheckoutQuestion,
-    ) -> AppResult<String> {
-        let live = FindLiveLicenseRequest {
+    ) -> AppResult<FindLiveLicenseResponse> {
+        let question = FindLiveLicenseRequest {
             marketplace_id: question.marketplace_id.to_string(),
             instance_id: question.instance_id.clone(),
         };
-        let live = self.services.request(principal, live)?;
-        let live = answer(self.services.licenses().find_live_license(live).await)?;
+        let question = self.services.request(principal, question)?;
+        let live = answer(self.services.licenses().find_live_license(question).await)?;
         match live.license_id {
             Some(_) => Err(AppError::conflict(
                 "this instance already has a live licence of this app; GET /store/marketplace/licenses shows its key",
             )),
-            None => Ok(live.instance_id),
+            None => Ok(live),
         }
     }
 }

@@ -20,6 +20,15 @@ pub(crate) enum Taken {
     Known,
 }
 
+/// What an instance has bought of an app.
+#[derive(Debug)]
+pub(crate) struct Bought {
+    /// The licence that it can use, or will when it is reinstated.
+    pub(crate) live_license_id: Option<String>,
+    /// The orders of all its licences, those that have ended too.
+    pub(crate) order_ids: Vec<String>,
+}
+
 impl App {
     /// Takes a paid order's snapshot: issues its licence, once, whatever is repeated.
     pub(crate) async fn take_paid_order(
@@ -94,13 +103,9 @@ impl App {
         self.announce(tx, subject::LICENSE_ISSUED, &event).await
     }
 
-    /// The buyer's live licence for the app, if any. An instance that is not registered cannot buy, so that no one
-    /// pays for a shop that nothing can be delivered to.
-    pub(crate) async fn find_live_license(
-        &self,
-        instance_id: &str,
-        marketplace_id: &str,
-    ) -> AppResult<Option<License>> {
+    /// What the buyer has of the app already. An instance that is not registered cannot buy, so that no one pays for a
+    /// shop that nothing can be delivered to.
+    pub(crate) async fn get_bought(&self, instance_id: &str, marketplace_id: &str) -> AppResult<Bought> {
         let instance = instances::find_instance(self.db.read(), instance_id).await?;
         match instance {
             None => return Err(super::no_instance()),
@@ -111,8 +116,12 @@ impl App {
             }
             Some(_) => {}
         }
-        let bought = licenses::list_licenses_of_buyer(self.db.read(), instance_id, marketplace_id).await?;
+        let licenses = licenses::list_licenses_of_buyer(self.db.read(), instance_id, marketplace_id).await?;
         let now_ms = self.clock.now_ms();
-        Ok(bought.into_iter().find(|license| license.is_live(now_ms)))
+        let live = licenses.iter().find(|license| license.is_live(now_ms));
+        Ok(Bought {
+            live_license_id: live.map(|license| license.id.clone()),
+            order_ids: licenses.into_iter().map(|license| license.order_id).collect(),
+        })
     }
 }

@@ -69,9 +69,12 @@ impl Licenses for LicensesEdge {
         let request = request.into_inner();
         let instance_id = self.named_instance(&principal, &request.instance_id)?;
         let app = marketplace_id(&request.marketplace_id)?;
-        let license = self.0.find_live_license(&instance_id, app).await?;
-        let license_id = license.map(|license| license.id);
-        Ok(Response::new(wire::FindLiveLicenseResponse { license_id, instance_id }))
+        let bought = self.0.get_bought(&instance_id, app).await?;
+        Ok(Response::new(wire::FindLiveLicenseResponse {
+            license_id: bought.live_license_id,
+            instance_id,
+            order_ids: bought.order_ids,
+        }))
     }
 
     async fn get_public_keys(

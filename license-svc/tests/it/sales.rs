@@ -138,7 +138,11 @@ async fn a_live_licence_is_found_before_it_is_bought_twice(world: World) {
     let bought = world.buy(&shop).await;
     let found = find(Principal::Shared, &shop.id, APP).await.unwrap();
     assert_eq!((found.license_id, found.instance_id), (Some(bought.license_id.clone()), shop.id.clone()));
-    assert_eq!(find(shop.reads(), &shop.id, "@vendor/other").await.unwrap().license_id, None);
+    let orders = found.order_ids;
+    assert_eq!(orders.len(), 1);
+    let other_app = find(shop.reads(), &shop.id, "@vendor/other").await.unwrap();
+    assert_eq!((other_app.license_id, other_app.order_ids), (None, vec![]));
+    assert!(find(other.reads(), &other.id, APP).await.unwrap().order_ids.is_empty());
 
     let refused = [
         (other.reads(), shop.id.as_str(), APP, Code::NotAllowed),
@@ -151,7 +155,8 @@ async fn a_live_licence_is_found_before_it_is_bought_twice(world: World) {
         assert_eq!(find(principal, instance_id, app).await.unwrap_err().code(), code, "{app}");
     }
     world.set("UPDATE licenses SET status = 'revoked' WHERE id = $1", &bought.license_id).await;
-    assert_eq!(find(shop.reads(), &shop.id, APP).await.unwrap().license_id, None);
+    let revoked = find(shop.reads(), &shop.id, APP).await.unwrap();
+    assert_eq!((revoked.license_id, revoked.order_ids), (None, orders), "its sale is complete all the same");
     world.set("UPDATE instances SET disabled = true WHERE id = $1", &shop.id).await;
     assert_eq!(find(Principal::Shared, &shop.id, APP).await.unwrap_err().code(), Code::NotAllowed);
 }

@@ -62,6 +62,7 @@ impl App {
             let stored = self.find_live_or_create(&tx, purchase, now_ms).await?;
             self.remember(&tx, purchase, stored, now_ms).await?
         };
+        refuse_second_payment(&tx, purchase, &stored.order).await?;
         tx.commit().await?;
         Ok(stored)
     }
@@ -211,7 +212,8 @@ fn admitted(principal: &Principal, purchase: Purchase) -> AppResult<Purchase> {
     })
 }
 
-/// The live order of the same shop for the same app, if it can still be paid. One whose time is up is let go.
+/// The live order of the same shop for the same app, if it can still be paid. One whose time has been up for long enough
+/// is let go.
 async fn find_payable(tx: &Tx, purchase: &Purchase, now_ms: i64) -> AppResult<Option<Stored>> {
     let found = orders::find_live_for_update(&**tx, &purchase.instance_id, &purchase.marketplace_id).await?;
     let Some(live) = found else { return Ok(None) };
@@ -221,8 +223,24 @@ async fn find_payable(tx: &Tx, purchase: &Purchase, now_ms: i64) -> AppResult<Op
     if live.order.is_payable(now_ms) {
         return Ok(Some(live));
     }
+    if !live.order.may_be_let_go(now_ms) {
+        return Err(just_ended());
+    }
     orders::update_order(&**tx, &live.order.timed_out(now_ms)).await?;
     Ok(None)
+}
+
+/// Nothing is sold again while the licence of a paid order is on its way: license-svc cannot know of it yet.
+///
+/// Asked last, when the order at hand is locked or inserted and so holds the one live place of its shop and app: whatever
+/// held that place before has committed what became of it, and nothing else can take it before this transaction ends.
+async fn refuse_second_payment(tx: &Tx, purchase: &Purchase, order: &Order) -> AppResult<()> {
+    if order.state == State::Paid {
+        // The call repeats the one that has been paid, by its idempotency key.
+        return Ok(());
+    }
+    let paid = orders::list_paid_ids(&**tx, &purchase.instance_id, &purchase.marketplace_id).await?;
+    if purchase.awaits_license(&paid) { Err(received()) } else { Ok(()) }
 }
 
 /// A repeated call never leads to a second payment; a page that nobody can pay any more is not worth repeating.
@@ -245,6 +263,20 @@ fn busy() -> AppError {
 fn under_way() -> AppError {
     AppError::conflict(
         "a payment for this app is under way already; wait for its outcome before buying it again",
+    )
+}
+
+fn just_ended() -> AppError {
+    AppError::conflict(
+        "the payment page of an earlier checkout of this app has just ended, and it may have been paid in time; \
+         repeat the call in some minutes",
+    )
+}
+
+fn received() -> AppError {
+    AppError::conflict(
+        "the payment for this app has been received and its licence is on its way; \
+         GET /store/marketplace/licenses shows the key shortly",
     )
 }
 

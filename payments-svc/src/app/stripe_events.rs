@@ -1,6 +1,6 @@
 //! Stripe tells what became of an order.
 
-use platform::{AppResult, db::Tx, inbox, outbox};
+use platform::{AppError, AppResult, db::Tx, inbox, outbox};
 use proto::events::{OrderPaid, OrderSnapshot, purpose, subject};
 
 use super::{App, EMAIL};
@@ -29,9 +29,8 @@ pub(crate) enum Taken {
     Effect(Outcome),
     /// Taken before.
     Repeated,
-    /// No order of ours. It is not noted as taken: should the order come back with a restored store, Stripe's
-    /// redelivery still has its effect.
-    UnknownOrder,
+    /// It names no order of ours: another product on the same Stripe account. It is not noted as taken.
+    NotOurs,
 }
 
 impl Taken {
@@ -40,7 +39,7 @@ impl Taken {
         match self {
             Self::Effect(outcome) => outcome.as_str(),
             Self::Repeated => "repeated",
-            Self::UnknownOrder => "unknown_order",
+            Self::NotOurs => "not_ours",
         }
     }
 }
@@ -54,10 +53,9 @@ impl App {
             return Ok(Taken::Repeated);
         }
         let Some(Stored { order, sealed_email }) = find_order(&tx, event).await? else {
-            tracing::warn!(event = event.heard.event_id, "an event of Stripe is about no order of ours");
-            return Ok(Taken::UnknownOrder);
+            return without_order(event);
         };
-        let (order, outcome) = order.heard(&event.heard, now_ms);
+        let (order, outcome) = take(&tx, order, &event.heard, now_ms).await?;
         orders::update_order(&*tx, &order).await?;
         if outcome == Outcome::Paid {
             self.announce_paid(&tx, &order, &sealed_email, now_ms).await?;
@@ -89,6 +87,33 @@ impl App {
     }
 }
 
+/// What the event makes of the order. One that was let go is live again if its place is free.
+async fn take(tx: &Tx, order: Order, heard: &Heard, now_ms: i64) -> AppResult<(Order, Outcome)> {
+    if order.is_revived_by(heard) {
+        let other = orders::find_live_for_update(&**tx, &order.instance_id, &order.marketplace_id).await?;
+        if other.is_some() {
+            return Ok(order.crowded(heard));
+        }
+    }
+    Ok(order.heard(heard, now_ms))
+}
+
+/// An order of ours that is not here was lost with the store (an older backup, a failover): money may have been paid for
+/// it, so that Stripe must say it again until the order is back. Nothing is noted as taken.
+fn without_order(event: &SessionEvent) -> AppResult<Taken> {
+    let Some(id) = &event.order_id else {
+        tracing::warn!(event = event.heard.event_id, "an event of Stripe is about no order of ours");
+        return Ok(Taken::NotOurs);
+    };
+    metrics::counter!("payments_missing_orders_total").increment(1);
+    tracing::error!(
+        order = id,
+        event = event.heard.event_id,
+        "Stripe tells of an order that is not in the store; restore it within three days, while Stripe repeats the event"
+    );
+    Err(AppError::unavailable("the order that this event names is not here now; send the event again later"))
+}
+
 async fn find_order(tx: &Tx, event: &SessionEvent) -> AppResult<Option<Stored>> {
     if let Some(id) = &event.order_id
         && let Some(stored) = orders::find_for_update(&**tx, id).await?
@@ -109,6 +134,14 @@ fn note(order: &Order, heard: &Heard, outcome: Outcome) {
                 paid_cents = heard.amount_cents,
                 "what was paid is not what the order asks for; nothing is issued: look at the order and at its payment \
                  in Stripe's dashboard, and refund it there"
+            );
+        }
+        Outcome::Crowded => {
+            tracing::error!(
+                order = order.id,
+                event = heard.event_id,
+                "money is under way for an order whose time was up, while a newer order for the same app can be paid; \
+                 should both be paid, refund one of them in Stripe's dashboard"
             );
         }
         Outcome::Paid | Outcome::Moved => {

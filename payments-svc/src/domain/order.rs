@@ -2,11 +2,17 @@
 //!
 //! Stripe promises no order of its events and repeats them, so the states are ranked and an order only ever moves to a
 //! higher one: whatever the order and the number of the events, it ends in the same state, and `paid` is never undone.
+//! Only the clock that lets an order go is ours, so `expired` ranks below what Stripe says of money: a session that
+//! expired at Stripe is never completed, and if one is, it was we who had given it up.
 
 use std::str::FromStr;
 
 /// Prices are in euro (manifest: `price_eur`).
 pub const CURRENCY: &str = "eur";
+
+/// How long after its page's end an order is kept for what Stripe still has to say: a buyer may have paid in the last
+/// second, and Stripe repeats an event that was not taken after some minutes.
+const GRACE_MS: i64 = 10 * 60 * 1000;
 
 /// Where an order stands. Later ones outrank earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,10 +21,10 @@ pub enum State {
     Created,
     /// It has a payment page.
     Open,
-    /// The buyer is done; the money is under way.
-    Processing,
     /// Nobody paid in time.
     Expired,
+    /// The buyer is done; the money is under way.
+    Processing,
     /// Stripe refused it, or the money never came.
     Failed,
     /// Paid.
@@ -28,7 +34,7 @@ pub enum State {
 impl State {
     /// All of them.
     pub const ALL: [Self; 6] =
-        [Self::Created, Self::Open, Self::Processing, Self::Expired, Self::Failed, Self::Paid];
+        [Self::Created, Self::Open, Self::Expired, Self::Processing, Self::Failed, Self::Paid];
 
     /// As it is stored, sent and shown.
     #[must_use]
@@ -46,7 +52,7 @@ impl State {
     /// Whether money may still come for it, so that a second order of the same app would be one too many.
     #[must_use]
     pub fn is_live(self) -> bool {
-        self < Self::Expired
+        matches!(self, Self::Created | Self::Open | Self::Processing)
     }
 }
 
@@ -159,6 +165,8 @@ pub enum Outcome {
     Stale,
     /// What was paid is not what was asked: the operator must look.
     Mismatch,
+    /// Money is under way for an order that was let go, and another one has its place: money may come for both.
+    Crowded,
 }
 
 impl Outcome {
@@ -170,6 +178,7 @@ impl Outcome {
             Self::Moved => "moved",
             Self::Stale => "stale",
             Self::Mismatch => "mismatch",
+            Self::Crowded => "crowded",
         }
     }
 }
@@ -198,9 +207,7 @@ impl Order {
     /// Takes one of Stripe's events.
     #[must_use]
     pub fn heard(mut self, heard: &Heard, now_ms: i64) -> (Self, Outcome) {
-        if self.payment_intent_id.is_none() {
-            self.payment_intent_id.clone_from(&heard.payment_intent_id);
-        }
+        self.note_payment_intent(heard);
         if heard.news == News::Paid && !self.is_owed(heard) {
             return (self.mismatched(heard, now_ms), Outcome::Mismatch);
         }
@@ -219,10 +226,35 @@ impl Order {
         (order, outcome)
     }
 
+    /// Whether this event makes an order live again that was let go.
+    #[must_use]
+    pub fn is_revived_by(&self, heard: &Heard) -> bool {
+        self.state == State::Expired && heard.news == News::Processing
+    }
+
+    /// Takes such an event where another order is live by now: this one cannot be. If its money comes, it is paid.
+    #[must_use]
+    pub fn crowded(mut self, heard: &Heard) -> (Self, Outcome) {
+        self.note_payment_intent(heard);
+        (self, Outcome::Crowded)
+    }
+
     /// Whether a payment page may be answered for it now.
     #[must_use]
     pub fn is_payable(&self, now_ms: i64) -> bool {
         matches!(self.state, State::Created | State::Open) && now_ms < self.payable_until_ms
+    }
+
+    /// Whether nobody can have paid it any more, as far as our clock tells, so that a fresh order may take its place.
+    #[must_use]
+    pub fn may_be_let_go(&self, now_ms: i64) -> bool {
+        matches!(self.state, State::Created | State::Open) && now_ms >= self.payable_until_ms + GRACE_MS
+    }
+
+    fn note_payment_intent(&mut self, heard: &Heard) {
+        if self.payment_intent_id.is_none() {
+            self.payment_intent_id.clone_from(&heard.payment_intent_id);
+        }
     }
 
     fn is_owed(&self, heard: &Heard) -> bool {
@@ -409,6 +441,28 @@ mod tests {
         let open = order().opened(Session { id: "cs_1".into(), url: "u".into() }, 500, 1);
         assert!(open.is_payable(499) && !open.is_payable(500));
         assert!(!open.timed_out(500).is_payable(1));
+    }
+
+    #[test]
+    fn an_order_is_let_go_only_minutes_after_its_time_is_up() {
+        let open = order().opened(Session { id: "cs_1".into(), url: "u".into() }, 500, 1);
+        assert!(!open.may_be_let_go(500) && !open.may_be_let_go(500 + GRACE_MS - 1));
+        assert!(open.may_be_let_go(500 + GRACE_MS));
+        let (processing, _) = open.heard(&heard(News::Processing, 4900), 2);
+        assert!(!processing.may_be_let_go(i64::MAX), "its money is under way");
+    }
+
+    #[test]
+    fn money_under_way_makes_an_order_live_again_that_only_our_clock_had_ended() {
+        let news = heard(News::Processing, 4900);
+        let gone = order().timed_out(1);
+        assert!(gone.is_revived_by(&news) && !gone.is_revived_by(&heard(News::Expired, 4900)));
+        assert!(!order().is_revived_by(&news) && !order().refused(1).is_revived_by(&news));
+        let (live, outcome) = gone.clone().heard(&news, 2);
+        assert_eq!((live.state, outcome, live.revision), (State::Processing, Outcome::Moved, 3));
+        let (noted, outcome) = gone.crowded(&news);
+        assert_eq!((noted.state, outcome, noted.revision), (State::Expired, Outcome::Crowded, 2));
+        assert_eq!(noted.payment_intent_id.as_deref(), Some("pi_1"));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Purchase {
     pub customer_email: String,
     /// The tenant's own key, which makes a repeated call one call.
     pub idempotency_key: Option<String>,
+    /// Orders of this shop for this app whose licence has been issued.
+    pub licensed_order_ids: Vec<String>,
 }
 
 /// Why a purchase can't be made as it was asked.
@@ -73,6 +75,13 @@ impl Purchase {
         }
     }
 
+    /// Whether one of these paid orders of the shop for the app has no licence yet: it is on its way, and buying again
+    /// would pay twice for one.
+    #[must_use]
+    pub fn awaits_license(&self, paid_order_ids: &[String]) -> bool {
+        paid_order_ids.iter().any(|id| !self.licensed_order_ids.contains(id))
+    }
+
     /// What a repeated call must be equal in: the parameters that the tenant gives.
     #[must_use]
     pub fn parameters(&self) -> Vec<u8> {
@@ -104,6 +113,7 @@ mod tests {
             price_cents: 4900,
             customer_email: "merchant@shop.example".into(),
             idempotency_key: None,
+            licensed_order_ids: Vec::new(),
         }
     }
 
@@ -126,6 +136,16 @@ mod tests {
             Some(PurchaseError::IdempotencyKey)
         );
         assert_eq!(refusal(|p| p.idempotency_key = Some("k".repeat(255))), None);
+    }
+
+    #[test]
+    fn a_licence_is_awaited_until_every_paid_order_has_one() {
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let bought = Purchase { licensed_order_ids: ids(&["ord_1", "ord_2"]), ..purchase() };
+        assert!(!bought.awaits_license(&[]));
+        assert!(!bought.awaits_license(&ids(&["ord_2"])));
+        assert!(bought.awaits_license(&ids(&["ord_2", "ord_3"])));
+        assert!(purchase().awaits_license(&ids(&["ord_1"])));
     }
 
     #[test]

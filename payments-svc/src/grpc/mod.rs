@@ -66,6 +66,7 @@ fn purchase(request: api::CreateSessionRequest) -> Purchase {
         price_cents: request.price_cents,
         customer_email: request.customer_email,
         idempotency_key: request.idempotency_key,
+        licensed_order_ids: request.licensed_order_ids,
     }
 }
 

@@ -110,6 +110,21 @@ pub(crate) async fn find_live_for_update(
     one(query.lock_exclusive(), db).await
 }
 
+/// The ids of all orders of this instance for this app that have been paid.
+pub(crate) async fn list_paid_ids(
+    db: &impl ConnectionTrait,
+    instance_id: &str,
+    marketplace_id: &str,
+) -> AppResult<Vec<String>> {
+    let query = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::InstanceId.eq(instance_id))
+        .filter(Column::MarketplaceId.eq(marketplace_id))
+        .filter(Column::State.eq(State::Paid.as_str()));
+    Ok(query.into_tuple().all(db).await?)
+}
+
 /// The order.
 pub(crate) async fn get_order(db: &impl ConnectionTrait, id: &str) -> AppResult<Order> {
     let found = one(Entity::find_by_id(id), db).await?;

@@ -8,7 +8,7 @@ use proto::payments as api;
 use serde_json::json;
 
 use crate::{
-    harness::{APP, EMAIL, Marketplace, SESSION, announced_email, purchase, session_event, with_key},
+    harness::{APP, EMAIL, GRACE, Marketplace, SESSION, announced_email, purchase, session_event, with_key},
     stripe_front::Mood,
 };
 
@@ -25,6 +25,10 @@ over_both!(
     a_page_whose_time_is_up_is_not_answered_again,
     while_the_money_is_under_way_nothing_is_bought_twice,
     a_paid_order_is_answered_to_its_own_key_only,
+    an_app_is_not_sold_again_while_the_licence_of_its_paid_order_is_on_its_way,
+    an_open_order_is_not_answered_once_another_one_has_been_paid,
+    calls_at_once_with_the_payment_sell_nothing_twice,
+    an_order_is_not_replaced_while_its_payment_may_still_be_told,
     money_that_comes_late_still_pays,
     wrong_callers_and_wrong_data_are_refused_before_stripe_is_asked,
     what_is_private_is_stored_sealed,
@@ -181,7 +185,7 @@ async fn what_stripe_refuses_fails_and_frees_the_way(market: Marketplace) {
 
 async fn a_page_whose_time_is_up_is_not_answered_again(market: Marketplace) {
     let first = market.buy(with_key("inst_1", "k")).await.unwrap();
-    market.clock.advance(SESSION);
+    market.clock.advance(SESSION + GRACE);
     let second = market.buy(with_key("inst_1", "k")).await.unwrap();
     assert_ne!(second.order_id, first.order_id);
     assert_eq!(market.order(&first.order_id).await.state, "expired");
@@ -209,7 +213,84 @@ async fn a_paid_order_is_answered_to_its_own_key_only(market: Marketplace) {
     market.reaches(&session.order_id, "paid").await;
     market.clock.advance(SESSION);
     assert_eq!(market.buy(with_key("inst_1", "k")).await.unwrap(), session, "a blind retry never pays twice");
-    assert_ne!(market.buy(purchase("inst_1")).await.unwrap().order_id, session.order_id);
+    let again = market.buy(licensed(purchase("inst_1"), &[&session])).await.unwrap();
+    assert_ne!(again.order_id, session.order_id);
+}
+
+/// The same, asked when the licences of these orders have been issued.
+fn licensed(request: api::CreateSessionRequest, sessions: &[&api::Session]) -> api::CreateSessionRequest {
+    let licensed_order_ids = sessions.iter().map(|session| session.order_id.clone()).collect();
+    api::CreateSessionRequest { licensed_order_ids, ..request }
+}
+
+async fn an_app_is_not_sold_again_while_the_licence_of_its_paid_order_is_on_its_way(market: Marketplace) {
+    let first = market.buy(with_key("inst_1", "first")).await.unwrap();
+    market.at_page(&first, "pay").await;
+    market.reaches(&first.order_id, "paid").await;
+    for request in [with_key("inst_1", "fresh"), purchase("inst_1")] {
+        let refused = market.buy(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Conflict);
+        assert!(refused.message().contains("licence is on its way"), "{refused}");
+    }
+    let all = market.orders(&Principal::Operator, api::ListOrdersRequest::default()).await.unwrap();
+    assert_eq!((all.count, market.pages().await), (1, 1), "the refused calls leave nothing");
+    let other = api::CreateSessionRequest { marketplace_id: "@acme/other".into(), ..purchase("inst_1") };
+    assert!(market.buy(other).await.is_ok() && market.buy(purchase("inst_2")).await.is_ok());
+
+    // Its licence has been issued, and has ended since: license-svc was asked whether there is a live one.
+    let second = market.buy(licensed(with_key("inst_1", "fresh"), &[&first])).await.unwrap();
+    assert_ne!(second.order_id, first.order_id);
+    market.at_page(&second, "pay").await;
+    market.reaches(&second.order_id, "paid").await;
+    assert_eq!(code(market.buy(licensed(purchase("inst_1"), &[&first])).await), Code::Conflict);
+    assert!(market.buy(licensed(purchase("inst_1"), &[&first, &second])).await.is_ok());
+}
+
+async fn an_open_order_is_not_answered_once_another_one_has_been_paid(market: Marketplace) {
+    let first = market.buy(purchase("inst_1")).await.unwrap();
+    market.clock.advance(SESSION + GRACE);
+    let later = r#"{"id":"cs_later","url":"https://pay/later","expires_at":4102444800}"#;
+    market.stripe.next([Mood::Answer(200, later)]);
+    let second = market.buy(with_key("inst_1", "k")).await.unwrap();
+    assert_ne!(second.order_id, first.order_id);
+    assert_eq!(market.tell(&session_event("completed", &first.order_id, json!({}))).await.0, 200);
+    assert_eq!(code(market.buy(purchase("inst_1")).await), Code::Conflict);
+    assert_eq!(code(market.buy(with_key("inst_1", "k")).await), Code::Conflict);
+}
+
+async fn calls_at_once_with_the_payment_sell_nothing_twice(market: Marketplace) {
+    for round in 0..8 {
+        let instance = format!("inst_{round}");
+        let first = market.buy(purchase(&instance)).await.unwrap();
+        let paid = session_event("completed", &first.order_id, json!({}));
+        let calls = join_all((0..6).map(|call| market.buy(with_key(&instance, &format!("key {call}")))));
+        let ((status, _), answers) = tokio::join!(market.tell(&paid), calls);
+        assert_eq!(status, 200);
+        for answer in answers {
+            match answer {
+                Ok(session) => assert_eq!(session, first, "the page from before the payment"),
+                Err(refused) => assert_eq!(refused.code(), Code::Conflict, "{refused}"),
+            }
+        }
+        let own = api::ListOrdersRequest { instance_id: Some(instance), ..Default::default() };
+        assert_eq!(market.orders(&Principal::Operator, own).await.unwrap().count, 1);
+    }
+}
+
+async fn an_order_is_not_replaced_while_its_payment_may_still_be_told(market: Marketplace) {
+    let session = market.buy(with_key("inst_1", "k")).await.unwrap();
+    for minutes in [60, 9] {
+        market.clock.advance(Duration::from_mins(minutes));
+        for request in [with_key("inst_1", "k"), purchase("inst_1")] {
+            let refused = market.buy(request).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Conflict);
+            assert!(refused.message().contains("has just ended"), "{refused}");
+        }
+    }
+    assert_eq!(market.order(&session.order_id).await.state, "open");
+    assert_eq!(market.tell(&session_event("completed", &session.order_id, json!({}))).await.0, 200);
+    assert_eq!(market.order(&session.order_id).await.state, "paid");
+    assert_eq!(market.buy(with_key("inst_1", "k")).await.unwrap(), session);
 }
 
 async fn money_that_comes_late_still_pays(market: Marketplace) {

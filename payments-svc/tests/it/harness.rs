@@ -35,6 +35,8 @@ pub(crate) const SECRET: &str = "whsec_current";
 /// The secret from before a rotation, still live.
 pub(crate) const OLD_SECRET: &str = "whsec_previous";
 pub(crate) const SESSION: Duration = Duration::from_hours(1);
+/// How long after its page's end an order is kept.
+pub(crate) const GRACE: Duration = Duration::from_mins(10);
 
 const BUS_KEY: [u8; 32] = [7; 32];
 const WAIT: Duration = Duration::from_secs(20);
@@ -201,6 +203,7 @@ pub(crate) fn purchase(instance_id: &str) -> api::CreateSessionRequest {
         price_cents: 4900,
         customer_email: EMAIL.to_owned(),
         idempotency_key: None,
+        licensed_order_ids: Vec::new(),
     }
 }
 

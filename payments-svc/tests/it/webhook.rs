@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use platform::Principal;
+use platform::{Code, Principal};
 use proto::payments as api;
 use serde_json::{Value, json};
 use wire::timed_signature::sign;
 
 use crate::{
-    harness::{Marketplace, OLD_SECRET, SECRET, purchase, session_event},
+    harness::{GRACE, Marketplace, OLD_SECRET, SECRET, SESSION, purchase, session_event},
     stripe_front::Mood,
 };
 
@@ -23,6 +23,9 @@ over_both!(
     nothing_to_pay_counts_as_paid,
     a_session_is_known_by_its_id_too,
     what_is_not_ours_is_answered_and_ignored,
+    an_event_for_an_order_that_a_restored_store_lacks_is_asked_for_again,
+    money_under_way_for_an_order_that_we_let_go_makes_it_live_again,
+    money_under_way_for_an_order_whose_place_is_taken_is_noted,
     a_sum_that_does_not_fit_is_flagged_and_nothing_is_issued,
 );
 
@@ -147,12 +150,14 @@ async fn what_is_not_ours_is_answered_and_ignored(market: Marketplace) {
     let charge =
         json!({ "id": "evt_charge", "type": "charge.updated", "data": { "object": { "id": "ch_1" } } });
     assert_eq!(market.tell(&charge).await.0, 200);
-    let unknown = paid("ord_01ARZ3NDEKTSV4RRFFQ69G5FAV");
-    assert_eq!(market.tell(&unknown).await.0, 200);
+    for metadata in [json!({}), json!({ "order_id": "1234" }), json!(null)] {
+        let of_another = session_event("completed", "none", json!({ "metadata": metadata }));
+        assert_eq!(market.tell(&of_another).await.0, 200);
+    }
     let all = market.orders(&Principal::Operator, api::ListOrdersRequest::default()).await.unwrap();
     assert_eq!(all.count, 0);
 
-    // An event that came before its order was known (a restored store) has its effect when it is sent again.
+    // An event that came before its session was known has its effect when it is sent again.
     market
         .stripe
         .next([Mood::Answer(200, r#"{"id":"cs_restored","url":"https://pay/1","expires_at":4102444800}"#)]);
@@ -161,6 +166,63 @@ async fn what_is_not_ours_is_answered_and_ignored(market: Marketplace) {
     let id = bought(&market).await;
     assert_eq!(market.tell(&early).await.0, 200);
     assert_eq!(market.announcement(&id).await.state, "paid");
+}
+
+async fn an_event_for_an_order_that_a_restored_store_lacks_is_asked_for_again(market: Marketplace) {
+    // Stripe has the call, and the event, of an order that this store does not have any more.
+    let lost = "ord_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let event = session_event("completed", lost, json!({ "id": "cs_lost" }));
+    for _ in 0..2 {
+        let (status, error) = market.tell(&event).await;
+        assert_eq!((status, error["type"].as_str()), (503, Some("unavailable")), "{error}");
+    }
+    let page = r#"{"id":"cs_lost","url":"https://pay/1","expires_at":4102444800}"#;
+    market.stripe.next([Mood::Answer(200, page)]);
+    let id = bought(&market).await;
+    assert_eq!(market.tell(&event).await.0, 200, "the refusals were not noted as taken");
+    assert_eq!(market.announcement(&id).await.state, "paid");
+}
+
+/// An order of which nothing was heard until it was let go for another one, and that other one.
+async fn let_go(market: &Marketplace) -> (String, String) {
+    let first = bought(market).await;
+    market.clock.advance(SESSION + GRACE);
+    let page = r#"{"id":"cs_second","url":"https://pay/2","expires_at":4102444800}"#;
+    market.stripe.next([Mood::Answer(200, page)]);
+    let second = bought(market).await;
+    assert_eq!(market.order(&first).await.state, "expired");
+    (first, second)
+}
+
+fn under_way(order_id: &str) -> Value {
+    let later = json!({ "payment_status": "unpaid", "payment_intent": "pi_late" });
+    renamed(session_event("completed", order_id, later), "evt_under_way")
+}
+
+async fn money_under_way_for_an_order_that_we_let_go_makes_it_live_again(market: Marketplace) {
+    let (first, second) = let_go(&market).await;
+    assert_eq!(market.tell(&session_event("expired", &second, json!({}))).await.0, 200);
+    assert_eq!(market.tell(&under_way(&first)).await.0, 200);
+    assert_eq!(market.order(&first).await.state, "processing");
+    assert_eq!(market.buy(purchase("inst_1")).await.unwrap_err().code(), Code::Conflict);
+    assert_eq!(market.tell(&session_event("async_payment_succeeded", &first, json!({}))).await.0, 200);
+    assert_eq!(market.announcement(&first).await.state, "paid");
+}
+
+async fn money_under_way_for_an_order_whose_place_is_taken_is_noted(market: Marketplace) {
+    let (first, second) = let_go(&market).await;
+    for _ in 0..2 {
+        assert_eq!(market.tell(&under_way(&first)).await.0, 200);
+    }
+    let noted = market.order(&first).await;
+    assert_eq!(
+        (noted.state.as_str(), noted.stripe_payment_intent_id.as_deref()),
+        ("expired", Some("pi_late"))
+    );
+    assert_eq!(market.order(&second).await.state, "open");
+    assert_eq!(market.tell(&session_event("async_payment_succeeded", &first, json!({}))).await.0, 200);
+    assert_eq!(market.announcement(&first).await.state, "paid");
+    assert_eq!(market.buy(purchase("inst_1")).await.unwrap_err().code(), Code::Conflict);
 }
 
 async fn a_sum_that_does_not_fit_is_flagged_and_nothing_is_issued(market: Marketplace) {
