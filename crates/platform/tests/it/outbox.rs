@@ -177,7 +177,7 @@ async fn a_relay_that_was_killed_is_followed_by_one_that_tells_the_rest_once() {
     }
 }
 
-/// What the passing of the lease's 30 seconds does.
+/// What the passing of a relay's lease does.
 async fn outbox_claims_expire(db: &Db) {
     use sea_orm::ConnectionTrait as _;
     db.write().execute_unprepared("UPDATE outbox SET claimed_until_ms = 0").await.unwrap();
