@@ -149,7 +149,9 @@ async fn a_body_of_two_megabytes_is_refused(stage: Arc<Stage>) -> Outcome {
     Ok(())
 }
 
-async fn an_event_for_an_order_that_is_not_here_is_asked_for_again_and_changes_nothing(stage: Arc<Stage>) -> Outcome {
+async fn an_event_for_an_order_that_is_not_here_is_asked_for_again_and_changes_nothing(
+    stage: Arc<Stage>,
+) -> Outcome {
     let order = Order {
         id: "ord_01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(),
         session_id: "cs_test_of_nobody".to_owned(),
