@@ -1,10 +1,6 @@
 //! The demo around services that run elsewhere: what `cargo xtask up` sets beside the five processes.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use platform::{Clock, Random, Shutdown, lifecycle::Tasks, secret::Secret, service::bind};

@@ -12,6 +12,10 @@ use proto::payments::{
 };
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
 
 const CREDENTIAL: &str = "the credential of the gateway";
 
@@ -109,10 +113,6 @@ async fn health_and_reflection_answer_without_a_credential() {
     let asked = tonic_health::pb::HealthCheckRequest { service: "mercato.payments.v1.Checkout".to_owned() };
     let serving = tonic_health::pb::health_check_response::ServingStatus::Serving;
     assert_eq!(health.check(asked).await.unwrap().into_inner().status, i32::from(serving));
-    use tonic_reflection::pb::v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
