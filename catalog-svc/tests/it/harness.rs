@@ -8,9 +8,9 @@ use catalog_svc::{
     config::{ArtifactsConfig, CatalogConfig},
 };
 use platform::{
-    AppError, AppResult, Clock, Principal, Random, Shutdown,
+    AppError, AppResult, Clock, Ids, Principal, Random, Shutdown,
     admin::{AdminConfig, Readiness},
-    bus::{Bus, EmbeddedBus, JetStreamBus, Message, NatsConfig, Notice},
+    bus::{Bus, ConsumerSpec, EmbeddedBus, JetStreamBus, Message, NatsConfig},
     db::{self, DatabaseConfig, Db},
     grpc::{Channel, GrpcConfig, IdentityConfig, Peer, PeerConfig},
     lifecycle::LifecycleConfig,
@@ -115,7 +115,7 @@ impl World {
         let db = Db::connect(&database, SCHEMA).await.unwrap();
         db::migrate::<Migrator>(&db, SCHEMA).await.unwrap();
         let clock = Clock::manual(START_MS);
-        let events = follow(&bus).await;
+        let events = follow(&bus);
         let artifacts = ArtifactsConfig::folder(&data.path().join("artifacts"));
         let first = Replica::start(&database, &bus, &clock, artifacts).await;
         Self { clock, bus, database, events, data, first }
@@ -162,18 +162,17 @@ fn decoded<E: prost::Message + Default>(all: &[Message], subject: &str) -> Vec<E
     of_subject.map(|message| E::decode(message.payload.clone()).unwrap()).collect()
 }
 
-async fn follow(bus: &Bus) -> Arc<Log<Message>> {
+/// Everything that is announced, from the beginning: what follows only from now on could begin a moment too late.
+fn follow(bus: &Bus) -> Arc<Log<Message>> {
     let subjects = [subject::RELEASE_PUBLISHED, subject::RELEASE_YANKED, subject::APP_CHANGED];
-    let mut notices = bus.notices(&subjects).await.unwrap();
-    let events = Arc::new(Log::default());
+    let name = format!("catalog-test-{}", Ids::new(Clock::system(), Random::system()).generate("run"));
+    let events: Arc<Log<Message>> = Arc::default();
     let log = Arc::clone(&events);
-    tokio::spawn(async move {
-        loop {
-            if let Notice::Event(message) = notices.next().await {
-                log.push(message);
-            }
-        }
-    });
+    let handler = move |message| {
+        log.push(message);
+        std::future::ready(Ok(()))
+    };
+    bus.consume(ConsumerSpec::new(name, subjects), Shutdown::new(), handler).unwrap();
     events
 }
 

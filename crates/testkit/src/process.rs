@@ -121,6 +121,11 @@ impl Process {
     /// `SIGTERM`, and waits for the end within `limit`.
     pub async fn stop(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
         self.running.signal(Signal::TERM)?;
+        self.wait(limit).await
+    }
+
+    /// Waits until the process has ended, of whatever cause.
+    pub async fn wait(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
         let what = format!("{} to stop", self.name);
         let running = &mut self.running;
         eventually(&what, limit, || std::future::ready(running.ended().transpose())).await?

@@ -155,7 +155,8 @@ impl FiveProcesses {
         }
         let mut ended = BTreeMap::new();
         for (service, process) in &mut self.processes {
-            ended.insert(service.name().to_owned(), process.stop(STOP_LIMIT).await?);
+            // A second signal would end at once what is still finishing its work.
+            ended.insert(service.name().to_owned(), process.wait(STOP_LIMIT).await?);
         }
         Ok(ended)
     }

@@ -9,7 +9,7 @@ use license_svc::{Config, LicenseConfig, Migrator, Parts};
 use platform::{
     AppError, Clock, Ids, Principal, Random, Shutdown,
     admin::AdminConfig,
-    bus::{Bus, EmbeddedBus, JetStreamBus, Message, NatsConfig, Notice},
+    bus::{Bus, ConsumerSpec, EmbeddedBus, JetStreamBus, Message, NatsConfig},
     db::{self, DatabaseConfig, Db},
     grpc::{Channel, GrpcConfig, IdentityConfig, Peer, PeerConfig},
     lifecycle::LifecycleConfig,
@@ -168,7 +168,7 @@ impl World {
             random: Random::seeded(7),
             ..platform::Parts::new(bus.clone())
         };
-        let events = follow(&bus).await;
+        let events = follow(&bus);
         let shutdown = Shutdown::new();
         let parts = Parts { common, db: db.clone(), grpc: listener };
         let service = tokio::spawn(license_svc::run(config.clone(), parts, shutdown.clone()));
@@ -308,18 +308,17 @@ impl World {
     }
 }
 
-async fn follow(bus: &Bus) -> Arc<Log<Message>> {
+/// Everything that is announced, from the beginning: what follows only from now on could begin a moment too late.
+fn follow(bus: &Bus) -> Arc<Log<Message>> {
     let subjects = [subject::LICENSE_ISSUED, subject::LICENSE_CHANGED, subject::TENANT_CHANGED];
-    let mut notices = bus.notices(&subjects).await.unwrap();
-    let log: Arc<Log<Message>> = Arc::default();
-    let events = log.clone();
-    tokio::spawn(async move {
-        loop {
-            if let Notice::Event(message) = notices.next().await {
-                log.push(message);
-            }
-        }
-    });
+    let name = format!("license-test-{}", Ids::new(Clock::system(), Random::system()).generate("run"));
+    let events: Arc<Log<Message>> = Arc::default();
+    let log = Arc::clone(&events);
+    let handler = move |message| {
+        log.push(message);
+        std::future::ready(Ok(()))
+    };
+    bus.consume(ConsumerSpec::new(name, subjects), Shutdown::new(), handler).unwrap();
     events
 }
 
