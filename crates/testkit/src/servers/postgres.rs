@@ -43,8 +43,7 @@ impl Postgres {
         let kind = Kind {
             name: "PostgreSQL",
             question: Question { ask: STARTUP, ready: READY_FOR_QUERY },
-            // A "fast shutdown": doesn't wait for its clients to leave.
-            // At once: the data is thrown away, and writing out hundreds of test databases would take a minute.
+            // An "immediate shutdown": the data is thrown away, and writing out hundreds of test databases takes long.
             stop_by: Signal::QUIT,
         };
         let server = Server::start(kind, home.dir, |port| {
