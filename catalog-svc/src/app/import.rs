@@ -53,18 +53,23 @@ impl App {
         let candidate = self.check(import, &vendor, zip.clone()).await?;
         check_vendor(&candidate.manifest, &vendor.name)?;
         if let Some(release) = self.find_published(&candidate).await? {
-            return Ok(release);
+            return Ok(self.visible(release).await);
         }
         self.artifacts.put(&candidate.artifact.sha256, zip).await?;
         let tx = self.db.begin().await?;
         let (release, is_new) = self.publish(&tx, &vendor, candidate).await?;
         if is_new {
             tx.commit().await?;
-            self.refresh(&[release.manifest.marketplace_id.to_string()]).await;
             metrics::counter!("catalog_releases_published_total").increment(1);
             tracing::info!(release = release.id, app = %release.manifest.marketplace_id, "release published");
         }
-        Ok(release)
+        Ok(self.visible(release).await)
+    }
+
+    /// Who is told of a release can read it here at once, also where another replica has just published it.
+    async fn visible(&self, release: Release) -> Release {
+        self.refresh(&[release.manifest.marketplace_id.to_string()]).await;
+        release
     }
 
     /// Inflating and hashing take long enough to hold up a thread that serves others.
