@@ -62,6 +62,8 @@ impl App {
             tx.commit().await?;
             metrics::counter!("catalog_releases_published_total").increment(1);
             tracing::info!(release = release.id, app = %release.manifest.marketplace_id, "release published");
+        } else {
+            drop(tx);
         }
         Ok(self.visible(release).await)
     }
