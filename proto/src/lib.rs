@@ -33,9 +33,14 @@ pub mod events {
         pub const LICENSE_ISSUED: &str = "licensing.v1.license_issued";
         pub const LICENSE_CHANGED: &str = "licensing.v1.license_changed";
         pub const TENANT_CHANGED: &str = "licensing.v1.tenant_changed";
+        pub const INSTALLATION_REQUESTED: &str = "licensing.v1.installation_requested";
+        pub const INSTALLATION_UPDATE_REQUESTED: &str = "licensing.v1.installation_update_requested";
+        pub const INSTALLATION_REMOVAL_REQUESTED: &str = "licensing.v1.installation_removal_requested";
+        pub const INSTALLATION_CHANGED: &str = "licensing.v1.installation_changed";
         pub const RELEASE_PUBLISHED: &str = "catalog.v1.release_published";
         pub const RELEASE_YANKED: &str = "catalog.v1.release_yanked";
         pub const APP_CHANGED: &str = "catalog.v1.app_changed";
+        pub const CALLBACK_SETTLED: &str = "webhooks.v1.callback_settled";
         pub const DELIVERY_DEAD: &str = "webhooks.v1.delivery_dead";
         pub const ENDPOINT_DISABLED: &str = "webhooks.v1.endpoint_disabled";
     }
@@ -45,6 +50,8 @@ pub mod events {
         pub const WEBHOOK_SECRET: &str = "bus.webhook_secret";
         pub const LICENSE_KEY: &str = "bus.license_key";
         pub const CUSTOMER_EMAIL: &str = "bus.customer_email";
+        pub const API_KEY: &str = "bus.api_key";
+        pub const APP_SECRET: &str = "bus.app_secret";
     }
 }
 

@@ -101,6 +101,8 @@ fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
         base_url: endpoint.base_url,
         events: EVENTS.map(str::to_owned).to_vec(),
         created_at_ms: endpoint.created_at_ms,
+        kind: "webhook".to_owned(),
+        marketplace_id: None,
     }
 }
 
@@ -118,6 +120,9 @@ fn delivery_message(delivery: delivery::Model) -> Delivery {
         created_at_ms: delivery.created_at_ms,
         settled_at_ms: delivery.settled_at_ms,
         dead_reason: delivery.dead_reason,
+        kind: "webhook".to_owned(),
+        marketplace_id: None,
+        installation_id: None,
     }
 }
 

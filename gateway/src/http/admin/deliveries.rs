@@ -158,8 +158,12 @@ pub(in crate::http) async fn list_endpoints(
     Query(query): Query<EndpointsQuery>,
 ) -> AppResult<Json<Endpoints>> {
     let page = super::page(query.limit, query.offset)?;
-    let request =
-        grpc::ListEndpointsRequest { limit: page.limit, offset: page.offset, instance_id: query.instance_id };
+    let request = grpc::ListEndpointsRequest {
+        limit: page.limit,
+        offset: page.offset,
+        instance_id: query.instance_id,
+        ..grpc::ListEndpointsRequest::default()
+    };
     let services = &edge.app.services;
     let found = answer(services.webhooks().list_endpoints(services.request(&operator.0, request)?).await)?;
     let endpoints = found.endpoints.into_iter().map(Endpoint::from).collect();
@@ -224,6 +228,7 @@ pub(in crate::http) async fn list(
         instance_id: query.instance_id,
         state: query.state,
         event: query.event,
+        ..grpc::ListDeliveriesRequest::default()
     };
     let services = &edge.app.services;
     let found = answer(services.webhooks().list_deliveries(services.request(&operator.0, request)?).await)?;

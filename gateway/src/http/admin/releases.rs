@@ -113,6 +113,7 @@ pub(in crate::http) async fn import(
         signature: signature(&headers)?,
         kind: query.kind.unwrap_or_else(|| "plugin".to_owned()),
         security: query.security.unwrap_or(false),
+        required_after_ms: None,
     };
     let services = &edge.app.services;
     let broke_off = BrokeOff::default();
