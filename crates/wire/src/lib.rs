@@ -11,6 +11,7 @@ pub mod keys;
 pub mod license_key;
 pub mod license_token;
 pub mod manifest;
+pub mod open2b;
 pub mod package;
 pub mod release;
 mod signature_error;

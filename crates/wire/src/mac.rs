@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 /// HMAC-SHA256 over the parts one after the other.
 #[expect(clippy::expect_used, reason = "RFC 2104: HMAC takes a key of any length")]
@@ -11,4 +12,9 @@ pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
+}
+
+/// Whether a signature that came with a message is the expected one, compared in constant time.
+pub(crate) fn fits(given: &[u8], expected: &[u8; 32]) -> bool {
+    given.ct_eq(expected).into()
 }

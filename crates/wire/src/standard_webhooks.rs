@@ -10,12 +10,11 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use crate::SignatureError;
-use crate::mac::hmac_sha256;
+use crate::mac::{fits, hmac_sha256};
 use crate::signature_error::{check_time, parse_unix_time};
 
 const PREFIX: &str = "whsec_";
@@ -111,11 +110,11 @@ pub fn verify(
     }
     let t = parse_unix_time(timestamp_header)?;
     let given = parse_signatures(signature_header)?;
-    let fits = secrets
+    let authentic = secrets
         .iter()
         .map(|secret| mac(secret, id, timestamp_header, body))
-        .any(|expected| given.iter().any(|one| bool::from(one.as_slice().ct_eq(&expected))));
-    if !fits {
+        .any(|expected| given.iter().any(|one| fits(one, &expected)));
+    if !authentic {
         return Err(SignatureError::Mismatch);
     }
     check_time(t, now, tolerance_secs)

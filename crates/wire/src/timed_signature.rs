@@ -4,10 +4,8 @@
 //! `v1` is the hex HMAC-SHA256 over `{t}.{raw body}`, keyed with the UTF-8 bytes of the whole secret string, its
 //! `whsec_` included.
 
-use subtle::ConstantTimeEq;
-
 pub use crate::SignatureError;
-use crate::mac::hmac_sha256;
+use crate::mac::{fits, hmac_sha256};
 use crate::signature_error::{check_time, parse_unix_time};
 
 /// How far `t` may be from the receiver's clock (contracts.md sections 3 and 6).
@@ -38,9 +36,9 @@ pub fn verify(
     tolerance_secs: i64,
 ) -> Result<i64, SignatureError> {
     let parsed = ParsedHeader::parse(header)?;
-    let fits =
+    let authentic =
         secrets.iter().map(|secret| mac(secret, parsed.t_text, body)).any(|expected| parsed.has(&expected));
-    if !fits {
+    if !authentic {
         return Err(SignatureError::Mismatch);
     }
     check_time(parsed.t, now, tolerance_secs)
@@ -87,7 +85,7 @@ impl<'a> ParsedHeader<'a> {
     }
 
     fn has(&self, expected: &[u8; 32]) -> bool {
-        self.v1.iter().any(|given| bool::from(given.as_slice().ct_eq(expected)))
+        self.v1.iter().any(|given| fits(given, expected))
     }
 }
 
