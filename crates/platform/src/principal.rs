@@ -47,6 +47,14 @@ impl Principal {
         }
     }
 
+    /// Refuses all but a vendor; the id of the vendor.
+    pub fn require_vendor(&self) -> AppResult<&str> {
+        match self {
+            Self::Vendor(id) => Ok(id),
+            _ => Err(AppError::not_allowed("only a vendor may do this; use its secret key (vk_…)")),
+        }
+    }
+
     /// Refuses a shop that names another; anybody else may name any.
     pub fn require_may_name(&self, instance_id: &str) -> AppResult<()> {
         match self.instance_id() {
@@ -105,6 +113,14 @@ mod tests {
             assert_eq!(principal.to_string().parse::<Principal>().unwrap(), principal);
         }
         assert!("root".parse::<Principal>().is_err());
+    }
+
+    #[test]
+    fn a_vendor_is_nobody_else() {
+        assert_eq!(Principal::Vendor("vnd_1".into()).require_vendor().unwrap(), "vnd_1");
+        for other in [Principal::Operator, Principal::Anonymous, Principal::InstanceAdmin("vnd_1".into())] {
+            assert!(other.require_vendor().is_err());
+        }
     }
 
     #[test]
