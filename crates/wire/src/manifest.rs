@@ -1,8 +1,9 @@
-//! The manifest, `manifest.json` at the root of a plugin's ZIP (contracts.md section 8).
+//! The manifest, `manifest.json` at the root of a plugin's ZIP, or by itself for a hosted app (contracts.md section 8).
 //!
 //! A [`Manifest`] is always a valid one. What is wrong with one that is not is told all at once, for its author to mend
 //! in one go.
 
+mod hosted;
 mod reader;
 mod types;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub use hosted::{ApiRange, Hosted};
 use reader::Fields;
 pub use types::{AppType, MarketplaceId, ParseAppTypeError, ParseMarketplaceIdError, Price};
 
@@ -47,6 +49,7 @@ pub struct Manifest {
     /// 0 for a free app.
     pub price_eur: Price,
     /// The file that the platform loads, a path inside the ZIP as the vendor wrote it; see [`Manifest::entry_path`].
+    /// For a hosted app its address, a whole URL.
     pub entry: String,
     /// The author's site.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +84,9 @@ pub struct Manifest {
     /// Where its changes are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changelog_url: Option<String>,
+    /// How a hosted app is reached. An app is hosted if and only if its manifest has this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosted: Option<Hosted>,
     /// Keys this version does not know: kept and shown, never fatal.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -103,6 +109,15 @@ impl Manifest {
     #[must_use]
     pub fn entry_path(&self) -> &str {
         self.entry.strip_prefix("./").unwrap_or(&self.entry)
+    }
+
+    /// The one way to write this manifest, RFC 8785: the vendor of a hosted app signs these bytes, and their SHA-256
+    /// stands in the release statement (contracts.md section 8).
+    ///
+    /// They are those of the vendor's own file in that form. Only an optional field that is `null` is left out.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        canonical(self)
     }
 
     /// The permissions, none if the manifest names none.
@@ -140,7 +155,8 @@ fn read(fields: &mut Fields) -> Option<Manifest> {
     let description = fields.text("description", MAX_DESCRIPTION);
     let author = fields.text("author", MAX_NAME);
     let price_eur = fields.price("price_eur");
-    let entry = fields.path("entry", MAX_PATH);
+    let is_hosted = fields.has("hosted");
+    let entry = if is_hosted { fields.address("entry", MAX_URL) } else { fields.path("entry", MAX_PATH) };
     let optional = read_optional(fields);
     Some(Manifest {
         id: id?,
@@ -164,8 +180,14 @@ fn read(fields: &mut Fields) -> Option<Manifest> {
         permissions: optional.permissions,
         keywords: optional.keywords,
         changelog_url: optional.changelog_url,
+        hosted: optional.hosted,
         extra: fields.take_rest(),
     })
+}
+
+#[expect(clippy::expect_used, reason = "JSON that was read holds no number that can't be written")]
+fn canonical(manifest: &Manifest) -> Vec<u8> {
+    serde_json_canonicalizer::to_vec(manifest).expect("JSON that was read")
 }
 
 struct Optional {
@@ -180,6 +202,7 @@ struct Optional {
     permissions: Option<Vec<String>>,
     keywords: Option<Vec<String>>,
     changelog_url: Option<String>,
+    hosted: Option<Hosted>,
 }
 
 fn read_optional(fields: &mut Fields) -> Optional {
@@ -195,6 +218,7 @@ fn read_optional(fields: &mut Fields) -> Optional {
         permissions: fields.permissions("permissions", MAX_LIST),
         keywords: fields.texts("keywords", MAX_LIST, MAX_NAME),
         changelog_url: fields.url("changelog_url", MAX_URL),
+        hosted: fields.nested("hosted", hosted::read),
     }
 }
 

@@ -96,6 +96,11 @@ pub enum PackageError {
     /// The manifest is wrong.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The manifest is that of a hosted app.
+    #[error(
+        "the manifest has `hosted`: a hosted app has no ZIP; send its manifest.json alone, or take `hosted` out"
+    )]
+    Hosted,
     /// The manifest's `entry` is not in the ZIP.
     #[error(
         "the manifest's `entry` names no file in the ZIP; write its path as it stands in the ZIP, such as `./index.js`"
@@ -136,6 +141,9 @@ pub fn inspect<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Package<'a>, Pack
     let mut entries = list_files(&archive)?;
     measure(&mut archive, &mut entries, limits)?;
     let manifest = read_manifest(&mut archive, &entries)?;
+    if manifest.hosted.is_some() {
+        return Err(PackageError::Hosted);
+    }
     if !entries.iter().any(|entry| entry.path == manifest.entry_path()) {
         return Err(PackageError::NoEntryFile);
     }

@@ -90,6 +90,47 @@ impl Fields {
         self.as_url(field, value, max)
     }
 
+    /// A required URL.
+    pub(super) fn address(&mut self, field: &str, max: usize) -> Option<String> {
+        let value = self.required(field)?;
+        self.as_url(field, value, max)
+    }
+
+    /// A required URL that is sent requests as it stands.
+    pub(super) fn endpoint(&mut self, field: &str, max: usize) -> Option<String> {
+        let text = self.address(field, max)?;
+        let plain = url::Url::parse(&text).is_ok_and(|url| {
+            url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
+        });
+        self.keep_if(plain, field, "must be a URL without user, password and `#`", text)
+    }
+
+    /// A version of the shop's API is a plain number.
+    pub(super) fn api_version(&mut self, field: &str) -> Option<u32> {
+        const MAX: u32 = 1_000_000;
+        let number = self.required(field)?.as_u64().and_then(|number| u32::try_from(number).ok());
+        let version = number.filter(|version| *version <= MAX);
+        if version.is_none() {
+            self.note(field, "must be a whole number from 0 to 1000000, such as `1`");
+        }
+        version
+    }
+
+    /// An optional object with fields of its own; their problems are told as `field.name`.
+    pub(super) fn nested<T>(&mut self, field: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let mut inner = Self::new(self.object(field)?);
+        let value = read(&mut inner);
+        for problem in inner.into_problems() {
+            self.note(&format!("{field}.{}", problem.field), problem.message);
+        }
+        value
+    }
+
+    /// Whether an optional field is given, be it right or wrong.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.map.get(field).is_some_and(|value| !value.is_null())
+    }
+
     pub(super) fn urls(&mut self, field: &str, max_items: usize, max: usize) -> Option<Vec<String>> {
         self.list(field, max_items, |fields, at, value| fields.as_url(at, value, max))
     }
@@ -243,7 +284,7 @@ impl Fields {
         self.keep_if(is_web_url(&text), field, "must be a whole URL that begins with https://", text)
     }
 
-    fn keep_if<T>(&mut self, good: bool, field: &str, what: &str, value: T) -> Option<T> {
+    pub(super) fn keep_if<T>(&mut self, good: bool, field: &str, what: &str, value: T) -> Option<T> {
         if good {
             return Some(value);
         }

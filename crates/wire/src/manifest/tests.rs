@@ -96,6 +96,128 @@ fn each_field_has_its_bounds() {
     }
 }
 
+fn hosted() -> Value {
+    let mut manifest = minimal();
+    manifest["entry"] = json!("https://app.example/");
+    manifest["hosted"] = json!({
+        "installation_url": "https://app.example/install", "code_url": "https://cdn.app.example/1/app.js",
+        "api": {"min_version": 1, "max_version": 3}
+    });
+    manifest
+}
+
+fn hosted_with(field: &str, value: Value) -> Value {
+    let mut manifest = hosted();
+    manifest["hosted"][field] = value;
+    manifest
+}
+
+#[test]
+fn a_hosted_app_has_an_address_and_an_installation_endpoint() {
+    let manifest = Manifest::try_from(hosted()).unwrap();
+    let place = manifest.hosted.as_ref().unwrap();
+    assert_eq!(manifest.entry, "https://app.example/");
+    assert_eq!(place.installation_url, "https://app.example/install");
+    assert_eq!(place.code_url.as_deref(), Some("https://cdn.app.example/1/app.js"));
+    assert_eq!(place.api, Some(ApiRange::new(1, 3)));
+    assert_eq!(serde_json::to_value(&manifest).unwrap(), hosted());
+    let mut small = minimal();
+    small["entry"] = json!("http://app.example");
+    small["hosted"] = json!({"installation_url": "http://app.example/install?from=mercato"});
+    let manifest = Manifest::try_from(small.clone()).unwrap();
+    assert_eq!(manifest.hosted.as_ref().unwrap().api, None);
+    assert_eq!(serde_json::to_value(&manifest).unwrap(), small);
+}
+
+#[test]
+fn unknown_keys_of_a_hosted_app_are_kept_too() {
+    let mut full = hosted_with("region", json!("eu"));
+    full["hosted"]["api"]["flavour"] = json!(null);
+    let manifest = Manifest::try_from(full.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&manifest).unwrap(), full);
+}
+
+#[test]
+fn what_is_wrong_with_a_hosted_app_is_told_by_its_place() {
+    for (field, value) in [
+        ("installation_url", json!("/install")),
+        ("installation_url", json!("ftp://app.example/install")),
+        ("installation_url", json!("https://user:pass@app.example/install")),
+        ("installation_url", json!("https://app.example/install#top")),
+        ("installation_url", json!(null)),
+        ("code_url", json!("./app.js")),
+        ("api", json!([1, 3])),
+    ] {
+        assert_eq!(problems_of(hosted_with(field, value)), [format!("hosted.{field}")]);
+    }
+    for (api, problems) in [
+        (json!({"min_version": 3, "max_version": 1}), vec!["hosted.api.max_version"]),
+        (
+            json!({"min_version": -1, "max_version": 1.5}),
+            vec!["hosted.api.min_version", "hosted.api.max_version"],
+        ),
+        (json!({"max_version": 1_000_001}), vec!["hosted.api.min_version", "hosted.api.max_version"]),
+    ] {
+        assert_eq!(problems_of(hosted_with("api", api)), problems);
+    }
+    assert_eq!(problems_of(with("hosted", json!({}))), ["entry", "hosted.installation_url"]);
+    assert_eq!(problems_of(with("hosted", json!("yes"))), ["entry", "hosted"]);
+    let error = Manifest::try_from(hosted_with("installation_url", json!("s3cret"))).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "manifest.json is not valid: `hosted.installation_url` must be a whole URL that begins with https://"
+    );
+}
+
+#[test]
+fn an_address_is_for_hosted_apps_and_a_path_for_the_others() {
+    assert_eq!(problems_of(with("entry", json!("https://app.example/"))), ["entry"]);
+    let mut path = hosted();
+    path["entry"] = json!("./index.js");
+    assert_eq!(problems_of(path), ["entry"]);
+    assert!(Manifest::try_from(with("hosted", json!(null))).unwrap().hosted.is_none());
+}
+
+#[test]
+fn api_ranges_overlap_when_one_version_is_in_both() {
+    let range = ApiRange::new(2, 4);
+    for (min, max, expected) in
+        [(1, 1, false), (1, 2, true), (3, 3, true), (1, 9, true), (4, 9, true), (5, 9, false)]
+    {
+        assert_eq!(range.overlaps(min, max), expected, "{min}..{max}");
+    }
+}
+
+/// The examples of RFC 8785, sections 3.2.2 and 3.2.3.
+#[test]
+fn the_canonical_form_is_that_of_rfc_8785() {
+    let text = r#"{
+        "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
+        "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/", "literals": [null, true, false],
+        "order": {"\u20ac": "Euro Sign", "\r": "Carriage Return", "\ufb33": "Hebrew Letter Dalet With Dagesh",
+                  "1": "One", "\ud83d\ude00": "Emoji: Grinning Face", "\u0080": "Control", "\u00f6": "O"}
+    }"#;
+    let manifest = Manifest::try_from(with("x", serde_json::from_str(text).unwrap())).unwrap();
+    let canonical = String::from_utf8(manifest.canonical()).unwrap();
+    for part in [
+        r#""numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27]"#,
+        r#""string":"€$\u000f\nA'B\"\\\\\"/""#,
+        r#""literals":[null,true,false]"#,
+        "\"order\":{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u{80}\":\"Control\",\"ö\":\"O\",\"€\":\"Euro Sign\",\"😀\":\"Emoji: Grinning Face\",\"\u{fb33}\":\"Hebrew Letter Dalet With Dagesh\"}",
+    ] {
+        assert!(canonical.contains(part), "{part} in {canonical}");
+    }
+    assert!(canonical.starts_with(r#"{"author":"CarphaCom","carphacom_min_version":"1.0.0","description":"#));
+}
+
+#[test]
+fn the_canonical_form_leaves_out_nothing_but_absent_fields() {
+    let manifest = Manifest::try_from(with("icon_url", json!(null))).unwrap();
+    assert_eq!(manifest.canonical(), Manifest::try_from(minimal()).unwrap().canonical());
+    let manifest = Manifest::try_from(hosted()).unwrap();
+    assert_eq!(manifest.canonical(), serde_json_canonicalizer::to_vec(&hosted()).unwrap());
+}
+
 #[test]
 fn problems_inside_lists_and_settings_name_their_place() {
     assert_eq!(problems_of(with("screenshots", json!(["https://a.example", "ftp://a"]))), ["screenshots[1]"]);
@@ -148,7 +270,67 @@ fn an_app_type_has_one_text() {
     assert_eq!("Payment".parse::<AppType>(), Err(ParseAppTypeError));
 }
 
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_filter("JSON has no infinity", |number| number.is_finite()).prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 20, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::btree_map(any::<String>(), inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// The same JSON as another tool might write it: keys the other way round, and spaces.
+fn written_otherwise(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.keys().collect();
+            keys.sort_unstable_by(|a, b| b.cmp(a));
+            let members =
+                keys.iter().map(|key| format!("{} : {}", json!(key), written_otherwise(&map[*key])));
+            format!("{{ {} }}", members.collect::<Vec<_>>().join(" ,\n"))
+        }
+        Value::Array(items) => {
+            format!("[\t{} ]", items.iter().map(written_otherwise).collect::<Vec<_>>().join(" , "))
+        }
+        other => other.to_string(),
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_canonical_form_is_one_for_all_ways_to_write_it(extra in any_json(), inner in any_json(), cents in 0..=Price::MAX_CENTS) {
+        let mut value = hosted_with("x-inner", inner);
+        value["x-extra"] = extra;
+        value["price_eur"] = serde_json::to_value(Price::from_cents(cents).unwrap()).unwrap();
+        let canonical = Manifest::try_from(value.clone()).unwrap().canonical();
+        let otherwise = Manifest::from_json(written_otherwise(&value).as_bytes()).unwrap();
+        prop_assert_eq!(&otherwise.canonical(), &canonical);
+        let again = Manifest::from_json(&canonical).unwrap();
+        prop_assert_eq!(&again.canonical(), &canonical);
+        prop_assert_eq!(serde_json_canonicalizer::to_vec(&value).unwrap(), canonical);
+    }
+
+    #[test]
+    fn two_manifests_have_two_canonical_forms(a in "[a-z]{1,9}", b in "[a-z]{1,9}") {
+        let form = |code: &str| Manifest::try_from(hosted_with("code_url", json!(format!("https://a.example/{code}")))).unwrap().canonical();
+        prop_assert_eq!(form(&a) == form(&b), a == b);
+    }
+
+    #[test]
+    fn overlap_is_having_a_version_in_common(a in 0..20_u32, b in 0..20_u32, c in 0..20_u32, d in 0..20_u32) {
+        let ((a, b), (c, d)) = ((a.min(b), a.max(b)), (c.min(d), c.max(d)));
+        prop_assert_eq!(ApiRange::new(a, b).overlaps(c, d), (a..=b).any(|version| (c..=d).contains(&version)));
+    }
+
     #[test]
     fn every_price_reads_back(cents in 0..=Price::MAX_CENTS) {
         let price = Price::from_cents(cents).unwrap();

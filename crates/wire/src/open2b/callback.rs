@@ -148,13 +148,16 @@ impl Callback {
 
     /// The `auth` value, good up to the Unix time `expires` (contracts.md section 4). No padding is written.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "texts and numbers always serialize")]
     pub fn sign(&self, secret: &AppSecret, expires: i64) -> String {
-        let json = serde_json::to_vec(&Signed { callback: self, expires }).expect("plain data");
-        let data = URL_SAFE_NO_PAD.encode(json);
+        let data = encode(&Signed { callback: self, expires });
         let signature = hmac_sha256(secret.key(), &[data.as_bytes()]);
         format!("{}.{data}", URL_SAFE_NO_PAD.encode(signature))
     }
+}
+
+#[expect(clippy::expect_used, reason = "texts and numbers always serialize")]
+fn encode(signed: &Signed) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(signed).expect("plain data"))
 }
 
 /// Neither the API key nor the shop belongs into a log.

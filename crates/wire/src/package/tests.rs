@@ -221,6 +221,16 @@ fn the_manifest_must_be_there_and_right_and_its_entry_too() {
 }
 
 #[test]
+fn a_hosted_app_has_no_zip() {
+    let manifest = String::from_utf8(manifest()).unwrap().replace(
+        r#""./index.js""#,
+        r#""https://app.example/","hosted":{"installation_url":"https://app.example/install"}"#,
+    );
+    let zip = zip_of(&[("manifest.json", manifest.as_bytes()), ("index.js", b"x")]);
+    assert!(matches!(refusal(&zip), PackageError::Hosted));
+}
+
+#[test]
 fn no_cut_or_changed_zip_panics() {
     let zip = zip_with(&[("lib/a.js", b"aaa")]);
     for cut in 0..zip.len() {
