@@ -13,6 +13,7 @@ use serde_json::Value;
 use wire::keys::{Jwks, VerifyingKey};
 use wire::license_key::LicenseKey;
 use wire::manifest::Manifest;
+use wire::open2b::{self, Accepted, Refusal, Request};
 use wire::standard_webhooks::WebhookSecret;
 use wire::{download_url, instance, license_token, release, standard_webhooks, timed_signature};
 
@@ -153,6 +154,59 @@ fn sealed_instances() {
         assert_eq!(result.as_deref().ok(), case["instance_id"].as_str());
         outcome(&result)
     });
+}
+
+fn accepted(case: &Value) -> Vec<Accepted> {
+    let secrets = case["secrets"].as_array().unwrap().iter();
+    secrets
+        .map(|one| Accepted { secret: text(one, "secret").parse().unwrap(), until: one["until"].as_i64() })
+        .collect()
+}
+
+/// The fields of the vector's JSON that the contract names.
+fn assert_same(request: &Request, json: &Value) {
+    let mut named = serde_json::to_value(&request.callback).unwrap();
+    named["expires"] = request.expires.into();
+    for (key, value) in named.as_object().unwrap() {
+        assert_eq!(&json[key], value);
+    }
+}
+
+#[test]
+fn callbacks_to_hosted_apps() {
+    each_case(&load("open2b.json")["cases"], |case| {
+        let (auth, now) = (text(case, "auth"), number(case, "now"));
+        let result = open2b::parse(auth, &accepted(case), now);
+        let body = open2b::form(auth);
+        assert_eq!(open2b::parse_form(body.as_bytes(), &accepted(case), now), result);
+        if let Ok(request) = &result {
+            assert_same(request, &case["request"]);
+        }
+        outcome(&result)
+    });
+}
+
+#[test]
+fn every_refusal_of_a_callback_has_a_vector() {
+    let file = load("open2b.json");
+    let has = |expect: &str| file["cases"].as_array().unwrap().iter().any(|case| case["expect"] == expect);
+    for refusal in
+        [Refusal::Form, Refusal::Signature, Refusal::Data, Refusal::Expired, Refusal::UnknownOperation]
+    {
+        assert!(has(&format!("{refusal:?}")), "{refusal:?}");
+    }
+}
+
+#[test]
+fn canonical_manifests() {
+    let file = load("manifest.json");
+    let cases = file["canonical"].as_array().unwrap();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let canonical = Manifest::try_from(case["manifest"].clone()).unwrap().canonical();
+        assert_eq!(String::from_utf8(canonical.clone()).unwrap(), text(case, "canonical"));
+        assert_eq!(release::sha256_hex(&canonical), text(case, "sha256"));
+    }
 }
 
 #[test]

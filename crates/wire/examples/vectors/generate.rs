@@ -1,6 +1,9 @@
 //! The vectors of every format, positive and negative, from fixed keys and a fixed time.
 #![allow(clippy::expect_used)]
 
+#[path = "open2b.rs"]
+mod open2b;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use wire::instance::{self, SealingKey};
 use wire::keys::{Jwks, SigningKey};
 use wire::license_key::LicenseKey;
 use wire::license_token::{self, LicenseClaims};
-use wire::manifest::MarketplaceId;
+use wire::manifest::{Manifest, MarketplaceId};
 use wire::release::{self, ArtifactDigest};
 use wire::standard_webhooks::{self, WebhookSecret};
 use wire::{download_url, timed_signature};
@@ -33,6 +36,7 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
         ("download_url.json", download_urls()),
         ("sealed_instance.json", sealed_instances()),
         ("manifest.json", manifests()),
+        ("open2b.json", open2b::all()),
     ]
 }
 
@@ -293,7 +297,48 @@ fn manifests() -> Value {
         bad("entry outside", &json!({"entry": "../index.js"}), &["entry"]),
         bad("script instead of URL", &json!({"icon_url": "javascript:alert(1)"}), &["icon_url"]),
         bad("all problems at once", &json!({"id": "SEO", "name": "", "keywords": "seo"}), &["id", "name", "keywords"]),
+        good("hosted", &hosted(&json!({}))),
+        good("hosted, all optional", &hosted(&json!({"code_url": "https://cdn.app.example/app.js", "api": {"min_version": 1, "max_version": 3}}))),
+        good("hosted, unknown keys are kept", &hosted(&json!({"region": "eu", "api": {"min_version": 1, "max_version": 1, "x": null}}))),
+        bad("a hosted app's entry is a URL", &json!({"hosted": {"installation_url": "https://app.example/install"}}), &["entry"]),
+        bad("hosted without an endpoint", &json!({"entry": "https://app.example/", "hosted": {}}), &["hosted.installation_url"]),
+        bad("an endpoint with a password", &hosted(&json!({"installation_url": "https://u:p@app.example/"})), &["hosted.installation_url"]),
+        bad("an empty API range", &hosted(&json!({"api": {"min_version": 2, "max_version": 1}})), &["hosted.api.max_version"]),
         json!({"name": "empty", "manifest": {}, "expect": "invalid", "problems": ["id", "marketplace_id", "name", "version", "type",
             "carphacom_min_version", "description", "author", "price_eur", "entry"]}),
-    ]})
+    ], "canonical": canonical_forms()})
+}
+
+fn hosted(changes: &Value) -> Value {
+    let mut hosted = json!({"installation_url": "https://app.example/install"});
+    for (key, value) in changes.as_object().into_iter().flatten() {
+        hosted[key] = value.clone();
+    }
+    json!({"entry": "https://app.example/", "hosted": hosted})
+}
+
+/// RFC 8785, with the numbers and the keys of its examples.
+fn canonical_forms() -> Value {
+    let case = |name: &str, changes: &Value| {
+        let manifest = Manifest::try_from(manifest_with(changes)).expect("a good case");
+        let canonical = String::from_utf8(manifest.canonical()).expect("JSON is UTF-8");
+        let sha256 = ArtifactDigest::of(canonical.as_bytes());
+        json!({"name": name, "manifest": manifest_with(changes), "canonical": canonical, "sha256": sha256})
+    };
+    let mut odd = hosted(&json!({"api": {"max_version": 3, "min_version": 1}}));
+    odd["numbers"] =
+        json!([333_333_333.333_333_3, 1e30, 4.50, 2e-3, 1e-27, 0, -0.0, 1e21, 9_007_199_254_740_991_u64]);
+    odd["keys"] =
+        json!({"\u{20ac}": 1, "\r": 2, "\u{fb33}": 3, "1": 4, "\u{1f600}": 5, "\u{80}": 6, "\u{f6}": 7});
+    odd["text"] = json!("\u{20ac}$\u{f}\nA'B\"\\\\\"/\u{7f}\u{2028}");
+    json!([
+        case("hosted", &hosted(&json!({}))),
+        case("hosted, with price and permissions", &{
+            let mut paid = hosted(&json!({"code_url": "https://cdn.app.example/app.js"}));
+            paid["price_eur"] = json!(20.50);
+            paid["permissions"] = json!(["api:products.read", "api:orders.read"]);
+            paid
+        }),
+        case("numbers, keys and texts", &odd),
+    ])
 }
