@@ -34,7 +34,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let Parts { common, http } = parts;
     let mut tasks = Tasks::new(shutdown);
     let limiter = limiter(&config, &common, &mut tasks)?;
-    let app = App::new(&config, &common)?;
+    let app = App::new(&config, &common, tasks.shutdown())?;
     let changes = common.bus.notices(&follow::SUBJECTS).await?;
     tasks.spawn_quiet("the follower of changes", follow::run(app.clone(), changes, tasks.shutdown()));
     let router = http::router(app, limiter, &config, &common);

@@ -8,14 +8,14 @@ use moka::sync::Cache;
 
 use crate::domain::fresh::{Changes, Seen};
 
-/// A bounded cache whose entries each speak of a subject and die with its change.
+/// A bounded cache whose entries each speak of some subjects and die with the change of any of them.
 pub(crate) struct FreshCache<K, S, V> {
     entries: Cache<K, Arc<Entry<S, V>>>,
     changes: Mutex<Changes<S>>,
 }
 
 struct Entry<S, V> {
-    subject: S,
+    subjects: Box<[S]>,
     seen: Seen,
     value: V,
 }
@@ -34,7 +34,7 @@ where
     /// What is known and still true.
     pub(crate) fn find(&self, key: &K) -> Option<V> {
         let entry = self.entries.get(key)?;
-        self.changes().is_fresh(&entry.subject, entry.seen).then(|| entry.value.clone())
+        self.are_fresh(&entry.subjects, entry.seen).then(|| entry.value.clone())
     }
 
     /// To be taken before the question is asked whose answer will be kept.
@@ -42,10 +42,11 @@ where
         self.changes().seen()
     }
 
-    /// Keeps the answer, unless its subject changed since the question was asked.
-    pub(crate) fn keep(&self, key: K, subject: S, seen: Seen, value: V) {
-        if self.changes().is_fresh(&subject, seen) {
-            self.entries.insert(key, Arc::new(Entry { subject, seen, value }));
+    /// Keeps the answer, unless one of its subjects changed since the question was asked.
+    pub(crate) fn keep(&self, key: K, subjects: impl Into<Box<[S]>>, seen: Seen, value: V) {
+        let subjects = subjects.into();
+        if self.are_fresh(&subjects, seen) {
+            self.entries.insert(key, Arc::new(Entry { subjects, seen, value }));
         }
     }
 
@@ -58,6 +59,11 @@ where
     pub(crate) fn all_changed(&self) {
         self.changes().all_changed();
         self.entries.invalidate_all();
+    }
+
+    fn are_fresh(&self, subjects: &[S], seen: Seen) -> bool {
+        let changes = self.changes();
+        subjects.iter().all(|subject| changes.is_fresh(subject, seen))
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes<S>> {

@@ -37,7 +37,7 @@ impl App {
         let seen = self.feed.seen();
         let view = Arc::new(ask().await?);
         let kept: Arc<dyn Any + Send + Sync> = view.clone();
-        self.feed.keep(question, CATALOGUE.to_owned(), seen, kept);
+        self.feed.keep(question, [CATALOGUE.to_owned()], seen, kept);
         Ok(view)
     }
 

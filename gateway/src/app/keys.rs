@@ -49,7 +49,7 @@ impl App {
             KeyKind::Unspecified => return Err(AppError::unexpected("a key of no kind")),
         };
         let holder = KeyHolder { principal: principal.clone(), expires_at_ms: resolved.expires_at_ms };
-        self.keys.keep(hash, instance_id, seen, holder);
+        self.keys.keep(hash, [instance_id], seen, holder);
         Ok(principal)
     }
 

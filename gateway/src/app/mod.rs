@@ -5,8 +5,12 @@ mod checkout;
 mod download;
 mod feed;
 pub(crate) mod follow;
+mod installations;
+mod introspect;
 mod keys;
 mod services;
+mod settling;
+mod vendors;
 mod verify;
 
 use std::{sync::Arc, time::Duration};
@@ -14,17 +18,22 @@ use std::{sync::Arc, time::Duration};
 pub(crate) use checkout::CheckoutQuestion;
 pub(crate) use download::{DownloadQuestion, TicketPath};
 pub(crate) use feed::{FeedQuestion, FeedView};
-use platform::{Clock, secret::Secret};
+pub(crate) use installations::{InstallQuestion, InstallationFilter, ShownInstallation, UpdateQuestion};
+use platform::{Clock, Shutdown, secret::Secret};
+use proto::license::Introspection;
 pub(crate) use services::answer;
+pub(crate) use vendors::{InUseFilter, VendorCaller};
 pub(crate) use verify::{Answer, VerifyQuestion};
 
-use self::{cache::FreshCache, services::Services};
+use self::{cache::FreshCache, services::Services, settling::InstallationChanges};
 use crate::Config;
 
 /// Keys are asked for again after this long, should the event of a change be lost.
 const KEYS_LIVE: Duration = Duration::from_mins(1);
 /// contracts.md section 5: an answer from the cache is at most 5 s old.
 const VERIFY_LIVES: Duration = Duration::from_secs(5);
+/// As with licences: what a change that is never told would leave standing.
+const INTROSPECTION_LIVES: Duration = Duration::from_secs(5);
 /// A catalogue replica may be this far behind the one that told of the change.
 const FEED_LIVES: Duration = Duration::from_secs(2);
 
@@ -39,7 +48,11 @@ pub(crate) struct State {
     admin_keys: Vec<Secret>,
     download_keys: Vec<Vec<u8>>,
     keys: FreshCache<[u8; 32], String, keys::KeyHolder>,
+    vendors: FreshCache<[u8; 32], String, Arc<VendorCaller>>,
     verified: FreshCache<[u8; 32], String, Arc<Answer>>,
+    introspected: FreshCache<[u8; 32], String, Introspection>,
+    installation_changes: InstallationChanges,
+    shutdown: Shutdown,
     feed: FreshCache<FeedQuestion, String, Arc<dyn std::any::Any + Send + Sync>>,
 }
 
@@ -52,7 +65,7 @@ impl std::ops::Deref for App {
 }
 
 impl App {
-    pub(crate) fn new(config: &Config, common: &platform::Parts) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &Config, common: &platform::Parts, shutdown: Shutdown) -> anyhow::Result<Self> {
         Ok(Self(Arc::new(State {
             services: Services::connect(&config.peers, &config.identity)?,
             clock: common.clock.clone(),
@@ -60,7 +73,11 @@ impl App {
             admin_keys: config.operator.keys.split(',').map(|key| Secret::new(key.trim())).collect(),
             download_keys: config.downloads.decode().map_err(anyhow::Error::msg)?,
             keys: FreshCache::new(100_000, KEYS_LIVE),
+            vendors: FreshCache::new(10_000, KEYS_LIVE),
             verified: FreshCache::new(100_000, VERIFY_LIVES),
+            introspected: FreshCache::new(100_000, INTROSPECTION_LIVES),
+            installation_changes: InstallationChanges::new(),
+            shutdown,
             feed: FreshCache::new(2_000, FEED_LIVES),
         })))
     }

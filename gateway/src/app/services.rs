@@ -4,7 +4,10 @@ use platform::{
 };
 use proto::{
     catalog::{catalog_admin_client::CatalogAdminClient, catalog_client::CatalogClient},
-    license::{instances_client::InstancesClient, licenses_client::LicensesClient},
+    license::{
+        installations_client::InstallationsClient, instances_client::InstancesClient,
+        licenses_client::LicensesClient,
+    },
     payments::checkout_client::CheckoutClient,
     webhooks::webhooks_client::WebhooksClient,
 };
@@ -47,6 +50,10 @@ impl Services {
 
     pub(crate) fn licenses(&self) -> LicensesClient<Channel> {
         LicensesClient::new(self.license.channel())
+    }
+
+    pub(crate) fn installations(&self) -> InstallationsClient<Channel> {
+        InstallationsClient::new(self.license.channel())
     }
 
     pub(crate) fn checkout(&self) -> CheckoutClient<Channel> {

@@ -53,7 +53,7 @@ impl App {
             && !has_nonce
             && let Some(license) = response.license
         {
-            self.verified.keep(key, license.license_id, seen, answer.clone());
+            self.verified.keep(key, [license.license_id], seen, answer.clone());
         }
         Ok(answer)
     }

@@ -7,6 +7,8 @@ pub(crate) enum KeyForm {
     Publishable,
     /// `sk_…`
     Secret,
+    /// `vk_…`
+    Vendor,
     /// `ak_…`
     Admin,
 }
@@ -20,6 +22,7 @@ pub(crate) fn form_of(key: &str) -> Option<KeyForm> {
     match key.get(..3)? {
         "pk_" if plain => Some(KeyForm::Publishable),
         "sk_" if plain => Some(KeyForm::Secret),
+        "vk_" if plain => Some(KeyForm::Vendor),
         "ak_" if plain => Some(KeyForm::Admin),
         _ => None,
     }
@@ -39,6 +42,7 @@ mod tests {
     fn a_key_is_told_by_its_prefix_and_must_be_plain() {
         assert_eq!(form_of("pk_abcDEF-123"), Some(KeyForm::Publishable));
         assert_eq!(form_of("sk_1"), Some(KeyForm::Secret));
+        assert_eq!(form_of("vk_1"), Some(KeyForm::Vendor));
         assert_eq!(form_of("ak_1"), Some(KeyForm::Admin));
         for bad in ["", "pk", "xx_1", "pk_ü", "pk_a b", &format!("pk_{}", "a".repeat(200))] {
             assert_eq!(form_of(bad), None, "{bad}");

@@ -43,6 +43,12 @@ impl Page {
             offset.ok_or_else(|| AppError::invalid("page is beyond any catalogue; use a smaller number"))?;
         Ok(Self { limit, offset })
     }
+
+    /// The stretch of a whole collection.
+    pub(crate) fn of<T>(self, all: Vec<T>) -> impl Iterator<Item = T> {
+        let place = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        all.into_iter().skip(place(self.offset)).take(place(self.limit))
+    }
 }
 
 fn size(asked: Option<u32>) -> AppResult<u32> {
@@ -70,6 +76,12 @@ mod tests {
         assert_eq!(parse(None, None, None, None).unwrap(), Page { limit: 20, offset: 0 });
         assert_eq!(parse(Some(3), Some(10), None, None).unwrap(), Page { limit: 10, offset: 20 });
         assert_eq!(parse(None, None, Some(10), Some(20)).unwrap(), Page { limit: 10, offset: 20 });
+    }
+
+    #[test]
+    fn a_stretch_is_cut_out_of_a_whole_collection() {
+        let of = |limit, offset| Page { limit, offset }.of(vec![1, 2, 3]).collect::<Vec<_>>();
+        assert_eq!((of(2, 0), of(2, 2), of(2, 9)), (vec![1, 2], vec![3], vec![]));
     }
 
     #[test]

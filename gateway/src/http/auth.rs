@@ -1,5 +1,7 @@
 //! Who calls: each kind of key as an extractor.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     http::{header, request::Parts},
@@ -7,7 +9,10 @@ use axum::{
 use platform::{AppError, AppResult, Principal};
 
 use super::Edge;
-use crate::domain::credential::{self, KeyForm};
+use crate::{
+    app::VendorCaller,
+    domain::credential::{self, KeyForm},
+};
 
 /// The header of a publishable key.
 pub(super) const PUBLISHABLE_KEY: &str = "x-publishable-api-key";
@@ -17,6 +22,9 @@ pub(super) struct Reader(pub(super) Principal);
 
 /// A shop's administrator, by the shop's secret key.
 pub(super) struct ShopAdmin(pub(super) Principal);
+
+/// A vendor, by its secret key.
+pub(super) struct Vendor(pub(super) Arc<VendorCaller>);
 
 /// The operator, by an admin key.
 pub(super) struct Operator(pub(super) Principal);
@@ -55,6 +63,15 @@ impl FromRequestParts<Edge> for ShopAdmin {
             principal.require_may_name(id)?;
         }
         Ok(Self(principal))
+    }
+}
+
+impl FromRequestParts<Edge> for Vendor {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> AppResult<Self> {
+        let wanted = "send this vendor's secret key as Authorization: Bearer vk_…";
+        edge.app.vendor_of(&bearer(parts, KeyForm::Vendor, wanted)?).await.map(Self)
     }
 }
 

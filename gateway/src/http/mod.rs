@@ -3,11 +3,13 @@
 mod admin;
 mod artifact;
 mod auth;
+mod installation;
 mod limit;
 pub mod openapi;
 mod reply;
 mod store;
 mod strict;
+mod vendor;
 mod well_known;
 
 use std::{sync::Arc, time::Duration};

@@ -10,7 +10,8 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Edge, admin, artifact, store, well_known};
+use super::{Edge, admin, artifact, store, vendor, well_known};
+use crate::domain::prefer::LONGEST_WAIT_SECONDS;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +24,8 @@ use super::{Edge, admin, artifact, store, well_known};
     tags(
         (name = "feed", description = "The catalogue, as shops read it"),
         (name = "licences", description = "Buying, checking and freeing licences"),
+        (name = "installations", description = "Hosted and static apps in a shop"),
+        (name = "vendor", description = "What vendors see of their own apps"),
         (name = "operator", description = "Running the marketplace"),
     ),
     modifiers(&Keys)
@@ -42,6 +45,7 @@ impl Modify for Keys {
         let publishable = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-publishable-api-key")));
         components.add_security_scheme("publishable_key", publishable);
         components.add_security_scheme("secret_key", bearer("sk_…"));
+        components.add_security_scheme("vendor_key", bearer("vk_…"));
         components.add_security_scheme("admin_key", bearer("ak_…"));
     }
 }
@@ -57,10 +61,12 @@ pub fn json() -> String {
 pub(super) fn api(max_release_bytes: usize, timeout: Duration) -> (Router<Edge>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(store_routes())
+        .merge(vendor_routes())
         .merge(admin_routes())
         .routes(routes!(well_known::get))
         .route("/dl/{sha256}/{size}/{file_name}", axum::routing::get(artifact::get))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
+        .merge(installation_routes(timeout))
         .merge(import_route(max_release_bytes))
         .split_for_parts()
 }
@@ -83,6 +89,23 @@ fn store_routes() -> OpenApiRouter<Edge> {
         .routes(routes!(store::license::list))
 }
 
+/// Apart, because a caller may ask to be kept waiting.
+fn installation_routes(timeout: Duration) -> OpenApiRouter<Edge> {
+    let timeout = timeout + Duration::from_secs(LONGEST_WAIT_SECONDS);
+    OpenApiRouter::new()
+        .routes(routes!(store::installations::list, store::installations::install))
+        .routes(routes!(store::installations::get, store::installations::remove))
+        .routes(routes!(store::installations::update))
+        .routes(routes!(store::introspect::introspect))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
+}
+
+fn vendor_routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new()
+        .routes(routes!(vendor::apps::list_versions))
+        .routes(routes!(vendor::apps::list_installations))
+}
+
 /// Apart, because it takes more bytes and more time than any other call.
 fn import_route(max_release_bytes: usize) -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
@@ -96,12 +119,14 @@ fn admin_routes() -> OpenApiRouter<Edge> {
         .routes(routes!(admin::vendors::list, admin::vendors::create))
         .routes(routes!(admin::vendors::add_key))
         .routes(routes!(admin::releases::yank))
+        .routes(routes!(admin::apps::rotate_secret))
         .routes(routes!(admin::instances::list, admin::instances::create))
         .routes(routes!(admin::instances::get, admin::instances::update))
         .routes(routes!(admin::instances::rotate))
         .routes(routes!(admin::instances::disable))
         .routes(routes!(admin::instances::enable))
         .routes(routes!(admin::instances::create_shared_key))
+        .routes(routes!(admin::installations::list))
         .routes(routes!(admin::licenses::list))
         .routes(routes!(admin::licenses::get))
         .routes(routes!(admin::licenses::suspend))

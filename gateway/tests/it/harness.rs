@@ -1,10 +1,17 @@
-//! A gateway in front of a licence service that the test scripts; the other services are away.
+//! A gateway in front of a licence service and a catalogue that the test scripts; the other services are away.
+
+mod catalog;
+mod installations;
 
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
+pub(crate) use self::{
+    catalog::VENDOR_KEY,
+    installations::{API_KEY, INSTALLATION, installation},
+};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gateway::{Config, DownloadsConfig, HttpConfig, LimitsConfig, OperatorConfig, Parts, PeersConfig};
 use platform::{
@@ -17,15 +24,24 @@ use platform::{
     secret::{self, Secret},
     telemetry::{TelemetryConfig, TraceContext},
 };
-use proto::license as grpc;
+use proto::{
+    catalog::{catalog_admin_server::CatalogAdminServer, catalog_server::CatalogServer},
+    license as grpc,
+};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
+
+use self::{
+    catalog::{CatalogScript, FakeCatalog},
+    installations::InstallationScript,
+};
 
 const CREDENTIAL: &str = "a credential of the gateway";
 pub(crate) const ADMIN_KEY: &str = "ak_0123456789abcdef0123456789";
 pub(crate) const SHOP_KEY: &str = "pk_shop";
 pub(crate) const OTHER_KEY: &str = "pk_other";
 pub(crate) const SECRET_KEY: &str = "sk_shop";
+pub(crate) const OTHER_SECRET_KEY: &str = "sk_other";
 
 /// What the scripted licence service knows and was asked.
 #[derive(Default)]
@@ -35,6 +51,7 @@ pub(crate) struct Script {
     pub(crate) key_ends_at_ms: Mutex<Option<i64>>,
     pub(crate) verified: AtomicUsize,
     pub(crate) resolved: AtomicUsize,
+    pub(crate) installations: InstallationScript,
 }
 
 #[derive(Clone)]
@@ -43,9 +60,10 @@ struct Fake(Arc<Script>);
 pub(crate) struct Gateway {
     pub(crate) url: String,
     pub(crate) script: Arc<Script>,
+    pub(crate) catalog: Arc<CatalogScript>,
     pub(crate) bus: Bus,
     pub(crate) http: reqwest::Client,
-    shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
     _folder: tempfile::TempDir,
 }
 
@@ -70,12 +88,14 @@ impl Gateway {
         let folder = tempfile::tempdir().unwrap();
         let bus = Bus::new(EmbeddedBus::open(&folder.path().join("bus.db"), Clock::system()).await.unwrap());
         let (shutdown, script) = (Shutdown::new(), Arc::<Script>::default());
+        let catalog = Arc::<CatalogScript>::default();
+        let catalog_url = serve_catalog(catalog.clone(), shutdown.clone()).await;
         let license = serve_license(script.clone(), shutdown.clone()).await;
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", http.local_addr().unwrap());
         let parts = Parts { common: platform::Parts::new(bus.clone()), http };
-        tokio::spawn(gateway::run(config(&license, &url, limits), parts, shutdown.clone()));
-        Self { url, script, bus, http: reqwest::Client::new(), shutdown, _folder: folder }
+        tokio::spawn(gateway::run(config(&license, &catalog_url, &url, limits), parts, shutdown.clone()));
+        Self { url, script, catalog, bus, http: reqwest::Client::new(), shutdown, _folder: folder }
     }
 
     /// Tells the gateway of a change and returns once `seen` holds.
@@ -90,6 +110,11 @@ impl Gateway {
         self.bus.publish(&message).await.unwrap();
     }
 
+    /// A call with a bearer key, of a path below the gateway's address.
+    pub(crate) fn call(&self, method: reqwest::Method, path: &str, key: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(key)
+    }
+
     pub(crate) async fn verify(&self, key: Option<&str>, body: serde_json::Value) -> reqwest::Response {
         let request = self.http.post(format!("{}/store/marketplace/license/verify", self.url)).json(&body);
         let request = match key {
@@ -100,7 +125,7 @@ impl Gateway {
     }
 }
 
-fn config(license: &str, url: &str, limits: LimitsConfig) -> Config {
+fn config(license: &str, catalog: &str, url: &str, limits: LimitsConfig) -> Config {
     let away = PeerConfig { url: "http://127.0.0.1:1".to_owned(), ca: None };
     Config {
         telemetry: TelemetryConfig::default(),
@@ -110,7 +135,7 @@ fn config(license: &str, url: &str, limits: LimitsConfig) -> Config {
         redis: None,
         identity: IdentityConfig { name: "gateway".to_owned(), credential: Secret::new(CREDENTIAL) },
         peers: PeersConfig {
-            catalog: away.clone(),
+            catalog: PeerConfig { url: catalog.to_owned(), ca: None },
             license: PeerConfig { url: license.to_owned(), ca: None },
             payments: away.clone(),
             webhooks: away,
@@ -129,21 +154,38 @@ fn config(license: &str, url: &str, limits: LimitsConfig) -> Config {
     }
 }
 
-async fn serve_license(script: Arc<Script>, shutdown: Shutdown) -> String {
+async fn listen() -> (TcpListener, String, GrpcConfig) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let config = GrpcConfig {
-        listen: listener.local_addr().unwrap(),
-        callers: [("gateway".to_owned(), Secret::new(CREDENTIAL))].into(),
-        tls: None,
-    };
+    let listen = listener.local_addr().unwrap();
+    let callers = [("gateway".to_owned(), Secret::new(CREDENTIAL))].into();
+    (listener, format!("http://{listen}"), GrpcConfig { listen, callers, tls: None })
+}
+
+async fn serve_catalog(script: Arc<CatalogScript>, shutdown: Shutdown) -> String {
+    let (listener, url, config) = listen().await;
+    let callers = platform::grpc::Callers::new(&config);
+    let fake = FakeCatalog(script);
+    let server = Server::new(&config, Clock::system())
+        .unwrap()
+        .add(CatalogServer::with_interceptor(fake.clone(), callers.interceptor()))
+        .await
+        .add(CatalogAdminServer::with_interceptor(fake, callers.interceptor()))
+        .await;
+    tokio::spawn(server.serve(listener, shutdown));
+    url
+}
+
+async fn serve_license(script: Arc<Script>, shutdown: Shutdown) -> String {
+    let (listener, url, config) = listen().await;
     let callers = platform::grpc::Callers::new(&config);
     let fake = Fake(script);
     let server = Server::new(&config, Clock::system())
         .unwrap()
         .add(grpc::instances_server::InstancesServer::with_interceptor(fake.clone(), callers.interceptor()))
         .await
-        .add(grpc::licenses_server::LicensesServer::with_interceptor(fake, callers.interceptor()))
+        .add(grpc::licenses_server::LicensesServer::with_interceptor(fake.clone(), callers.interceptor()))
+        .await
+        .add(grpc::installations_server::InstallationsServer::with_interceptor(fake, callers.interceptor()))
         .await;
     tokio::spawn(server.serve(listener, shutdown));
     url
@@ -166,6 +208,7 @@ impl grpc::instances_server::Instances for Fake {
             (SHOP_KEY, grpc::KeyKind::Publishable, "inst_1"),
             (OTHER_KEY, grpc::KeyKind::Publishable, "inst_2"),
             (SECRET_KEY, grpc::KeyKind::Secret, "inst_1"),
+            (OTHER_SECRET_KEY, grpc::KeyKind::Secret, "inst_2"),
         ];
         let found = known.into_iter().find(|(key, ..)| secret::hash(key).to_vec() == hash);
         match found {

@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod harness;
+mod hosted;
+mod installations;
+mod introspect;
 mod keys;
 mod openapi;
 mod requests;
+mod vendor;
 mod verify;

@@ -25,12 +25,16 @@ fn every_call_of_a_shop_is_documented_with_its_credential() {
         "/store/marketplace/license/verify",
         "/store/marketplace/license/deactivate",
         "/store/marketplace/licenses",
+        "/store/marketplace/installations",
+        "/store/marketplace/installations/{id}",
+        "/store/marketplace/installations/{id}/update",
+        "/store/marketplace/installations/introspect",
         "/.well-known/mercato.json",
     ] {
         assert!(paths.contains_key(path), "{path} is missing");
     }
     for (path, calls) in
-        paths.iter().filter(|(path, _)| path.starts_with("/admin") || path.starts_with("/store"))
+        paths.iter().filter(|(path, _)| ["/admin", "/store", "/vendor"].iter().any(|of| path.starts_with(of)))
     {
         for (method, call) in calls.as_object().unwrap() {
             assert!(call["security"].is_array(), "{method} {path} names no credential");

@@ -22,6 +22,9 @@ pub(in crate::http) struct EndpointsQuery {
     limit: Option<u32>,
     offset: Option<u32>,
     instance_id: Option<String>,
+    /// `webhook` (a shop's) or `callback` (a hosted app's).
+    kind: Option<String>,
+    marketplace_id: Option<String>,
 }
 
 /// Which deliveries.
@@ -32,16 +35,24 @@ pub(in crate::http) struct DeliveriesQuery {
     limit: Option<u32>,
     offset: Option<u32>,
     instance_id: Option<String>,
-    /// `pending`, `delivered`, `dead` or `held`.
+    /// `pending`, `delivered`, `dead`, `held` or `superseded`.
     state: Option<String>,
     event: Option<String>,
+    /// `webhook` (to a shop) or `callback` (to a hosted app).
+    kind: Option<String>,
+    marketplace_id: Option<String>,
 }
 
-/// Where a shop is told.
+/// Where a shop or a hosted app is told.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Endpoint {
     id: String,
+    /// `webhook` (a shop's) or `callback` (a hosted app's).
+    kind: String,
+    /// Empty for a hosted app's.
     instance_id: String,
+    /// Null for a shop's.
+    marketplace_id: Option<String>,
     base_url: String,
     disabled: bool,
     disabled_reason: Option<String>,
@@ -64,8 +75,15 @@ pub(in crate::http) struct Delivery {
     id: String,
     message_id: String,
     endpoint_id: String,
+    /// `webhook` or `callback`.
+    kind: String,
     instance_id: String,
+    /// Of a callback: the app.
+    marketplace_id: Option<String>,
+    /// Of a callback: what it is about.
+    installation_id: Option<String>,
     event: String,
+    /// `pending`, `delivered`, `dead`, `held` or `superseded` (a later callback to the same app and shop took its place).
     state: String,
     attempts: u32,
     next_attempt_at: Option<String>,
@@ -106,7 +124,9 @@ impl From<grpc::Endpoint> for Endpoint {
     fn from(endpoint: grpc::Endpoint) -> Self {
         Self {
             id: endpoint.endpoint_id,
+            kind: endpoint.kind,
             instance_id: endpoint.instance_id,
+            marketplace_id: endpoint.marketplace_id,
             base_url: endpoint.base_url,
             disabled: endpoint.disabled,
             disabled_reason: endpoint.disabled_reason,
@@ -122,7 +142,10 @@ impl From<grpc::Delivery> for Delivery {
             id: delivery.delivery_id,
             message_id: delivery.message_id,
             endpoint_id: delivery.endpoint_id,
+            kind: delivery.kind,
             instance_id: delivery.instance_id,
+            marketplace_id: delivery.marketplace_id,
+            installation_id: delivery.installation_id,
             event: delivery.event,
             state: delivery.state,
             attempts: delivery.attempts,
@@ -162,7 +185,8 @@ pub(in crate::http) async fn list_endpoints(
         limit: page.limit,
         offset: page.offset,
         instance_id: query.instance_id,
-        ..grpc::ListEndpointsRequest::default()
+        kind: query.kind,
+        marketplace_id: query.marketplace_id,
     };
     let services = &edge.app.services;
     let found = answer(services.webhooks().list_endpoints(services.request(&operator.0, request)?).await)?;
@@ -228,7 +252,8 @@ pub(in crate::http) async fn list(
         instance_id: query.instance_id,
         state: query.state,
         event: query.event,
-        ..grpc::ListDeliveriesRequest::default()
+        kind: query.kind,
+        marketplace_id: query.marketplace_id,
     };
     let services = &edge.app.services;
     let found = answer(services.webhooks().list_deliveries(services.request(&operator.0, request)?).await)?;

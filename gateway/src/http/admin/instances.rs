@@ -291,7 +291,8 @@ async fn set_disabled(
     let services = &edge.app.services;
     let changed =
         answer(services.instances().set_instance_disabled(services.request(operator, request)?).await)?;
-    edge.app.forget_keys_of(instance_id);
+    edge.app.forget_keys_of(instance_id.clone());
+    edge.app.forget_introspections_of(instance_id);
     Ok(Json(changed.into()))
 }
 

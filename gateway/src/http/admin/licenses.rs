@@ -177,5 +177,6 @@ fn change(id: String, reason: Reason) -> AppResult<grpc::ChangeLicenseRequest> {
 
 fn told(edge: &Edge, license: grpc::License) -> Json<License> {
     edge.app.forget_answers_about(license.license_id.clone());
+    edge.app.forget_introspections_about(license.marketplace_id.clone());
     Json(license.into())
 }

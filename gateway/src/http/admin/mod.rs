@@ -1,6 +1,8 @@
 //! What the operator calls, under `/admin`.
 
+pub(super) mod apps;
 pub(super) mod deliveries;
+pub(super) mod installations;
 pub(super) mod instances;
 pub(super) mod licenses;
 pub(super) mod orders;
@@ -29,7 +31,7 @@ impl PageQuery {
     }
 }
 
-fn page(limit: Option<u32>, offset: Option<u32>) -> AppResult<Page> {
+pub(super) fn page(limit: Option<u32>, offset: Option<u32>) -> AppResult<Page> {
     Page::parse(Paging { limit, offset, ..Paging::default() })
 }
 
@@ -53,7 +55,7 @@ impl Reason {
     }
 }
 
-fn require_id(id: String, prefix: &str) -> AppResult<String> {
+pub(super) fn require_id(id: String, prefix: &str) -> AppResult<String> {
     if ids::is_id(&id, prefix) {
         return Ok(id);
     }

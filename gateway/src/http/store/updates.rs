@@ -40,6 +40,9 @@ pub(in crate::http) struct Update {
     /// A release on the way mends a security fault.
     security: bool,
     required_after: Option<String>,
+    /// Of hosted and static apps: which of `name`, `code`, `address`, `icon` and `permissions` differ; empty where an
+    /// installation needs no update.
+    changes: Vec<String>,
 }
 
 /// Everything newer.
@@ -60,6 +63,7 @@ impl From<catalog::Update> for Update {
             added_permissions: update.added_permissions,
             security: update.security,
             required_after: update.required_after_ms.map(time),
+            changes: update.changes,
         }
     }
 }

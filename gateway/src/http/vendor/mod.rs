@@ -1,0 +1,3 @@
+//! What vendors call, under `/vendor`.
+
+pub(super) mod apps;
