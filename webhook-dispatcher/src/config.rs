@@ -82,6 +82,12 @@ pub struct DeliveryConfig {
     pub retention_days: u64,
     /// How long deliveries to a disabled endpoint are held before they are given up.
     pub held_days: u64,
+    /// Seconds after the first, second, … attempt of an Install that had no answer; the last one comes again and again.
+    pub install_schedule_seconds: Vec<u64>,
+    /// So long after it was taken an Install without any answer is given up.
+    pub install_give_up_seconds: u64,
+    /// How long a signed callback is good; each attempt is signed anew.
+    pub callback_validity_seconds: u64,
 }
 
 impl Default for DeliveryConfig {
@@ -100,6 +106,9 @@ impl Default for DeliveryConfig {
             batch: 128,
             retention_days: 30,
             held_days: 30,
+            install_schedule_seconds: vec![5, 10, 20, 40, 60],
+            install_give_up_seconds: 900,
+            callback_validity_seconds: 600,
         }
     }
 }
@@ -110,9 +119,29 @@ impl DeliveryConfig {
     pub fn schedule(&self) -> Schedule {
         Schedule {
             waits: self.schedule_seconds.iter().copied().map(Duration::from_secs).collect(),
+            is_endless: false,
             jitter: self.jitter,
             longest_retry_after: Duration::from_secs(self.longest_retry_after_seconds),
         }
+    }
+
+    /// When an Install without an answer is tried again.
+    #[must_use]
+    pub fn install_schedule(&self) -> Schedule {
+        let waits = self.install_schedule_seconds.iter().copied().map(Duration::from_secs).collect();
+        Schedule { waits, is_endless: true, ..self.schedule() }
+    }
+
+    /// How long an Install is tried.
+    #[must_use]
+    pub fn install_time(&self) -> Duration {
+        Duration::from_secs(self.install_give_up_seconds)
+    }
+
+    /// How long a signed callback is good.
+    #[must_use]
+    pub fn callback_validity(&self) -> Duration {
+        Duration::from_secs(self.callback_validity_seconds)
     }
 
     /// How long an attempt may last.
@@ -159,6 +188,17 @@ impl DeliveryConfig {
             let least = "must be more than 5 seconds longer than delivery.timeout_seconds";
             problems.add("delivery.lease_seconds", least);
         }
+        // A wait of nothing would come again and again.
+        if self.install_schedule_seconds.is_empty() || self.install_schedule_seconds.contains(&0) {
+            problems.add(
+                "delivery.install_schedule_seconds",
+                "must be seconds of at least 1, such as [5, 10, 20]",
+            );
+        }
+        if self.callback_validity() <= self.timeout() {
+            let least = "must be longer than delivery.timeout_seconds, or a request could expire on its way";
+            problems.add("delivery.callback_validity_seconds", least);
+        }
         for (key, value) in self.counts() {
             if value == 0 {
                 problems.add(&format!("delivery.{key}"), "must be at least 1");
@@ -166,7 +206,7 @@ impl DeliveryConfig {
         }
     }
 
-    fn counts(&self) -> [(&'static str, u64); 6] {
+    fn counts(&self) -> [(&'static str, u64); 7] {
         let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         [
             ("timeout_seconds", self.timeout_seconds),
@@ -175,6 +215,7 @@ impl DeliveryConfig {
             ("batch", count(self.batch)),
             ("retention_days", self.retention_days),
             ("held_days", self.held_days),
+            ("install_give_up_seconds", self.install_give_up_seconds),
         ]
     }
 }
@@ -234,6 +275,9 @@ pub(crate) mod tests {
     fn what_is_not_said_is_as_in_the_contract() {
         let delivery = load(&[]).unwrap().delivery;
         assert_eq!(delivery.schedule(), Schedule::default());
+        assert_eq!(delivery.install_schedule(), Schedule::install());
+        assert_eq!(delivery.install_time(), Duration::from_mins(15));
+        assert_eq!(delivery.callback_validity(), Duration::from_mins(10));
         assert!(delivery.allow_cidrs.is_empty() && !delivery.allow_http);
     }
 
@@ -260,6 +304,9 @@ pub(crate) mod tests {
             ("MERCATO__DELIVERY__LEASE_SECONDS", "35", "delivery.lease_seconds"),
             ("MERCATO__DELIVERY__JITTER", "1.5", "delivery.jitter"),
             ("MERCATO__DELIVERY__CONCURRENCY", "0", "delivery.concurrency"),
+            ("MERCATO__DELIVERY__INSTALL_SCHEDULE_SECONDS", "[5, 0]", "delivery.install_schedule_seconds"),
+            ("MERCATO__DELIVERY__INSTALL_GIVE_UP_SECONDS", "0", "delivery.install_give_up_seconds"),
+            ("MERCATO__DELIVERY__CALLBACK_VALIDITY_SECONDS", "30", "delivery.callback_validity_seconds"),
             ("MERCATO__SEALING__KEYS", "nonsense", "sealing.keys"),
             ("MERCATO__DELIVERY__ALOW_HTTP", "true", "alow_http"),
         ];

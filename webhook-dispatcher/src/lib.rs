@@ -1,4 +1,4 @@
-//! Tells shops what happened: endpoints, messages, deliveries, attempts.
+//! Tells shops what happened, and hosted apps who installs them: endpoints, messages, deliveries, attempts.
 //!
 //! The only service that calls strangers' URLs. Deliveries are rows with a lease; the schedule is a pure struct
 //! (`domain::schedule`), the sender a pipeline (`sender`).
@@ -86,6 +86,7 @@ fn start_pipeline(
         slots: app.slots.clone(),
         client: Client::new(&delivery.client(), common.clock.clone()).context("delivery: no HTTP client")?,
         longest_attempt: delivery.timeout(),
+        validity: delivery.callback_validity(),
         clock: common.clock.clone(),
     };
     let recorder = Recorder { app: app.clone(), results: finished, lease: delivery.lease() };
@@ -99,8 +100,12 @@ fn start_pipeline(
 fn start_consumers(tasks: &mut Tasks, common: &platform::Parts, app: &App) -> anyhow::Result<()> {
     let endpoints = consumer::follow_instances(&common.bus, app.clone(), tasks.shutdown())?;
     let licenses = consumer::tell_licenses(&common.bus, app.clone(), tasks.shutdown())?;
+    let apps = consumer::follow_apps(&common.bus, app.clone(), tasks.shutdown())?;
+    let callbacks = consumer::request_callbacks(&common.bus, app.clone(), tasks.shutdown())?;
     tasks.spawn("endpoints", ended(endpoints));
     tasks.spawn("licenses", ended(licenses));
+    tasks.spawn("apps", ended(apps));
+    tasks.spawn("callbacks", ended(callbacks));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use platform::service::{self, StoreCommand};
 use webhook_dispatcher::{Config, Migrator, NAME};
 
-/// Tells shops what happened: signed webhooks, retried on a schedule, each attempt recorded.
+/// Tells shops what happened and hosted apps who installs them: signed, retried on a schedule, each attempt recorded.
 ///
 /// Needs DATABASE_URL, NATS_URL, MERCATO__ADMIN__LISTEN, MERCATO__GRPC__LISTEN,
 /// MERCATO__GRPC__CALLERS__<NAME>, MERCATO__SEALING__KEYS and MERCATO__BUS_SEALING__KEYS.

@@ -3,9 +3,9 @@ use std::{collections::HashMap, sync::Arc};
 use platform::{AppResult, clock::millis, db::Tx};
 use tokio::time::Instant;
 
-use super::App;
+use super::{App, callbacks::Overtaken};
 use crate::{
-    domain::answer::Outcome,
+    domain::{answer::Outcome, callback::Ending},
     sender::{Job, Recipient},
     store::{
         attempt, delivery, endpoint,
@@ -21,6 +21,7 @@ impl App {
         if limit == 0 {
             return Ok(false);
         }
+        self.give_up_overdue().await?;
         let begun = Instant::now();
         let claimed = self.claim(limit).await?;
         let is_full = claimed.len() == limit;
@@ -40,8 +41,28 @@ impl App {
             return Ok(claimed);
         }
         note_lost(&tx, &claimed, now_ms).await?;
+        let in_turn = self.leave_out_overtaken(&tx, claimed, now_ms).await?;
         tx.commit().await?;
-        Ok(claimed)
+        Ok(in_turn)
+    }
+
+    /// Ends the callbacks that a later one waits for: their replica died in the middle of an attempt, so nobody else
+    /// has ended them.
+    async fn leave_out_overtaken(
+        &self,
+        tx: &Tx,
+        claimed: Vec<delivery::Model>,
+        now_ms: i64,
+    ) -> AppResult<Vec<delivery::Model>> {
+        let overtaken = Overtaken::among(&**tx, &claimed).await?;
+        let (ended, in_turn): (Vec<_>, _) = claimed.into_iter().partition(|one| overtaken.has(one));
+        for callback in ended {
+            // The attempt that this claim was for is not made.
+            let unmade = delivery::Model { attempts: callback.attempts - 1, lease_until_ms: 0, ..callback };
+            self.settle(tx, unmade, Ending::Superseded, None, now_ms).await?;
+            self.wake.notify_one();
+        }
+        Ok(in_turn)
     }
 
     async fn jobs_of(&self, claimed: Vec<delivery::Model>, begun: Instant) -> AppResult<Vec<Job>> {
@@ -79,6 +100,8 @@ impl App {
             lease_ends: begun + self.rules.lease,
             failures: u32::try_from(delivery.failures).unwrap_or(u32::MAX),
             event: delivery.event.clone(),
+            place: delivery.place(),
+            give_up_at_ms: delivery.give_up_at_ms,
             recipient,
             body: body.ok()?.into(),
             trace: message.trace(),
@@ -120,9 +143,12 @@ impl App {
         }
     }
 
-    /// When the next delivery is due.
+    /// When the next delivery is due, or to be given up.
     pub(crate) async fn next_due_ms(&self) -> AppResult<Option<i64>> {
-        Ok(delivery::next_due_ms(self.db.read(), self.clock.now_ms()).await?)
+        let (db, now_ms) = (self.db.read(), self.clock.now_ms());
+        let due = delivery::next_due_ms(db, now_ms).await?;
+        let over = delivery::next_give_up_ms(db, now_ms).await?;
+        Ok(due.into_iter().chain(over).min())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds")]
@@ -137,15 +163,21 @@ impl App {
 /// A claim numbers a new attempt, so the one before it has ended. If nobody told how, it is noted as lost; should its
 /// replica still live, its late result replaces the note.
 async fn note_lost(tx: &Tx, claimed: &[delivery::Model], now_ms: i64) -> AppResult<()> {
-    let before = claimed.iter().filter(|delivery| delivery.attempts > 1).map(|delivery| attempt::Model {
-        delivery_id: delivery.id.clone(),
-        number: delivery.attempts - 1,
+    let again = claimed.iter().filter(|delivery| delivery.attempts > 1);
+    let before = again.map(|delivery| lost(&delivery.id, delivery.attempts - 1, now_ms));
+    attempt::note_lost(&**tx, before.collect()).await?;
+    Ok(())
+}
+
+/// The note of an attempt whose replica never told what came of it.
+pub(super) fn lost(delivery_id: &str, number: i64, now_ms: i64) -> attempt::Model {
+    attempt::Model {
+        delivery_id: delivery_id.to_owned(),
+        number,
         started_at_ms: now_ms,
         duration_ms: 0,
         status: None,
         outcome: Outcome::Lost.as_str().to_owned(),
         response_size: None,
-    });
-    attempt::note_lost(&**tx, before.collect()).await?;
-    Ok(())
+    }
 }

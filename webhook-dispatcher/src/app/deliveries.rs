@@ -1,9 +1,11 @@
 use platform::{AppError, AppResult};
 use sea_orm::{DatabaseTransaction, DbBackend, IsolationLevel, TransactionOptions, TransactionTrait as _};
 
+use wire::open2b::Operation;
+
 use super::App;
 use crate::{
-    domain::delivery::State,
+    domain::{delivery::State, kind::Kind},
     store::{
         attempt,
         delivery::{self, Filter},
@@ -77,12 +79,15 @@ impl App {
         let endpoint_id = delivery::find(&*tx, id).await?.ok_or_else(no_delivery)?.endpoint_id;
         // The endpoint first, as everywhere: two transactions that lock both can't wait for each other.
         let endpoint = endpoint::find(&*tx, &endpoint_id).await?;
+        let current = delivery::find_to_change(&*tx, id).await?.ok_or_else(no_delivery)?;
+        if current.settled_at_ms.is_some() {
+            may_be_sent_again(&current)?;
+        }
         if endpoint.is_none_or(|endpoint| endpoint.is_disabled()) {
             return Err(AppError::conflict(
                 "the endpoint is disabled; enable it, and what is held for it goes on",
             ));
         }
-        let current = delivery::find_to_change(&*tx, id).await?.ok_or_else(no_delivery)?;
         if current.is(State::Pending) && current.lease_until_ms > 0 {
             return Ok(current);
         }
@@ -105,6 +110,23 @@ fn again(delivery: delivery::Model, now_ms: i64) -> delivery::Model {
         settled_at_ms: None,
         ..delivery
     }
+}
+
+/// What a callback came to was told and acted upon when it settled: a second ending would contradict the first.
+fn may_be_sent_again(settled: &delivery::Model) -> AppResult<()> {
+    let right = match settled.kind() {
+        Kind::Webhook => return Ok(()),
+        _ if settled.is(State::Superseded) => {
+            "a later callback to the same app and shop has taken the place of this one; look at that one"
+        }
+        Kind::Callback(Operation::Install) => {
+            "this Install has settled, and its API key is gone; the shop can install the app again"
+        }
+        Kind::Callback(_) => {
+            "this callback has settled, and the installation has moved on; the shop can ask for it again"
+        }
+    };
+    Err(AppError::conflict(right))
 }
 
 fn no_delivery() -> AppError {

@@ -2,43 +2,41 @@ use platform::{AppError, AppResult, db::Tx, inbox, outbox};
 use proto::events::{EndpointDisabled, subject};
 use sea_orm::ConnectionTrait;
 
-use super::{App, FOLLOW_INSTANCES, Page};
+use super::{App, Page};
 use crate::{
     domain::{
-        endpoint::{GONE, Standing},
-        target::BaseUrl,
+        endpoint::{GONE, Owner, Standing},
+        kind::{CALLBACK, WEBHOOK},
     },
-    sender::LiveSecret,
-    store::{delivery, endpoint},
+    sender::Route,
+    store::{
+        delivery,
+        endpoint::{self, Filter},
+    },
 };
 
-/// A webhook secret of an instance.
-pub type Secret = LiveSecret;
-
-/// An instance's whole state, as its endpoint needs it.
+/// The whole state of an instance or an app, as its endpoint needs it.
 #[derive(Debug)]
-pub struct InstanceChange {
-    /// `inst_…`.
-    pub instance_id: String,
-    /// Where it is.
-    pub base_url: BaseUrl,
-    /// Whether it is disabled.
+pub struct EndpointChange {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Where it is, and its secrets.
+    pub route: Route,
+    /// Whether its instance is disabled.
     pub disabled: bool,
-    /// Its live secrets, newest first.
-    pub secrets: Vec<Secret>,
     /// Grows with each change.
     pub revision: u32,
 }
 
 impl App {
-    /// Takes an instance's change into its endpoint; an older one, or one taken before, changes nothing.
-    pub async fn follow_instance(&self, event_id: &str, change: InstanceChange) -> AppResult<()> {
+    /// Takes the owner's change into its endpoint; an older one, or one taken before, changes nothing.
+    pub async fn follow(&self, consumer: &str, event_id: &str, change: EndpointChange) -> AppResult<()> {
         let tx = self.db.begin().await?;
         let now_ms = self.clock.now_ms();
-        if !inbox::is_first(&*tx, FOLLOW_INSTANCES, event_id, now_ms).await? {
+        if !inbox::is_first(&*tx, consumer, event_id, now_ms).await? {
             return Ok(());
         }
-        match endpoint::find_by_instance(&*tx, &change.instance_id).await? {
+        match endpoint::find_by_owner(&*tx, &change.owner).await? {
             None => endpoint::create(&*tx, self.new_endpoint(&change, now_ms)?).await?,
             Some(current) if current.revision >= i64::from(change.revision) => {}
             Some(current) => self.change_endpoint(&tx, current, &change, now_ms).await?,
@@ -48,12 +46,18 @@ impl App {
         Ok(())
     }
 
-    fn new_endpoint(&self, change: &InstanceChange, now_ms: i64) -> AppResult<endpoint::Model> {
+    fn new_endpoint(&self, change: &EndpointChange, now_ms: i64) -> AppResult<endpoint::Model> {
+        let (kind, instance_id, marketplace_id) = match &change.owner {
+            Owner::Instance(id) => (WEBHOOK, Some(id.clone()), None),
+            Owner::App(id) => (CALLBACK, None, Some(id.clone())),
+        };
         Ok(endpoint::Model {
             id: self.ids.generate("ep"),
-            instance_id: change.instance_id.clone(),
-            base_url: change.base_url.as_str().to_owned(),
-            sealed_secrets: self.seal_secrets(&change.secrets)?,
+            kind: kind.to_owned(),
+            instance_id,
+            marketplace_id,
+            base_url: change.route.url().to_owned(),
+            sealed_secrets: self.seal_secrets(&change.route)?,
             revision: i64::from(change.revision),
             tenant_disabled: change.disabled,
             disabled_reason: None,
@@ -67,14 +71,14 @@ impl App {
         &self,
         tx: &Tx,
         current: endpoint::Model,
-        change: &InstanceChange,
+        change: &EndpointChange,
         now_ms: i64,
     ) -> AppResult<()> {
-        let moved = current.base_url != change.base_url.as_str();
+        let moved = current.base_url != change.route.url();
         let standing = current.standing().follow(change.disabled, moved);
         let changed = endpoint::Model {
-            base_url: change.base_url.as_str().to_owned(),
-            sealed_secrets: self.seal_secrets(&change.secrets)?,
+            base_url: change.route.url().to_owned(),
+            sealed_secrets: self.seal_secrets(&change.route)?,
             revision: i64::from(change.revision),
             throttled_until_ms: if moved { 0 } else { current.throttled_until_ms },
             ..current
@@ -89,10 +93,10 @@ impl App {
     /// A page of endpoints, newest first.
     pub async fn list_endpoints(
         &self,
-        instance_id: Option<&str>,
+        filter: &Filter,
         page: Page,
     ) -> AppResult<(Vec<endpoint::Model>, u64)> {
-        Ok(endpoint::list(self.db.read(), instance_id, page.limit, page.offset).await?)
+        Ok(endpoint::list(self.db.read(), filter, page.limit, page.offset).await?)
     }
 
     /// The operator disables or enables an endpoint: its pending deliveries are held, or go on at once.
@@ -143,7 +147,7 @@ impl App {
     ) -> AppResult<()> {
         let event = EndpointDisabled {
             endpoint_id: endpoint.id.clone(),
-            instance_id: endpoint.instance_id.clone(),
+            instance_id: endpoint.instance_id.clone().unwrap_or_default(),
             reason: endpoint.disabled_reason.clone().unwrap_or_default(),
         };
         outbox::announce(tx, &self.ids, now_ms, subject::ENDPOINT_DISABLED, &event).await?;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use platform::{AppResult, clock::millis, db::Tx};
 use tracing::Instrument as _;
 
-use super::App;
+use super::{App, callbacks::Overtaken};
 use crate::{
     domain::{answer::Outcome, delivery::Next},
     sender::{Attempted, Finished, Job},
@@ -37,8 +37,8 @@ impl Failure<'_> {
 
     /// The answer is the endpoint's own only if it is still where the attempt went.
     fn weigh(&mut self, endpoint: &endpoint::Model) {
-        if endpoint.base_url != self.job.recipient.base_url.as_str() {
-            self.next = Next::AT_NEW_URL;
+        if endpoint.base_url != self.job.recipient.route.url() {
+            self.next = self.next.clone().at_moved();
         }
     }
 }
@@ -68,6 +68,7 @@ impl<'a> Failures<'a> {
             }
         }
         lock_deliveries(tx, batch, &all, now_ms).await?;
+        weigh_serials(tx, &mut all).await?;
         Ok(Self { all, endpoints })
     }
 
@@ -124,6 +125,18 @@ async fn lock_deliveries(tx: &Tx, batch: &[Finished], all: &[Failure<'_>], now_m
         .iter()
         .filter_map(|failure| Some((failure.endpoint_id(), failure.changes_pending_until_ms(now_ms)?)));
     Ok(delivery::lock(&**tx, &own, &pending.collect::<Vec<_>>()).await?)
+}
+
+/// A failed callback that a later one waits for is not tried again. Its row is locked by now, see [`Overtaken`].
+async fn weigh_serials(tx: &Tx, all: &mut [Failure<'_>]) -> AppResult<()> {
+    let places = all.iter().filter_map(|failure| failure.job.place.clone());
+    let overtaken = Overtaken::among_places(&**tx, places).await?;
+    for failure in all {
+        if failure.job.place.as_ref().is_some_and(|place| overtaken.has_place(place)) {
+            failure.next = failure.next.clone().overtaken();
+        }
+    }
+    Ok(())
 }
 
 async fn leave_alone(tx: &Tx, endpoint: &mut endpoint::Model, until_ms: i64) -> AppResult<()> {

@@ -4,7 +4,10 @@ use platform::{AppResult, Shutdown, clock::millis};
 
 use super::App;
 use crate::{
-    domain::delivery::{AGED_OUT, State},
+    domain::{
+        delivery::{AGED_OUT, State},
+        kind::Kind,
+    },
     store::{delivery, message},
 };
 
@@ -40,6 +43,10 @@ impl App {
         let old = delivery::list_held_before(&*tx, now_ms - millis(self.rules.held_retention), BATCH).await?;
         let count = old.len() as u64;
         for held in old {
+            if held.kind() != Kind::Webhook {
+                self.give_up(&tx, held, AGED_OUT, now_ms).await?;
+                continue;
+            }
             let dead = delivery::Model {
                 state: State::Dead.as_str().to_owned(),
                 lease_until_ms: 0,

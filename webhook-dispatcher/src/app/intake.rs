@@ -1,43 +1,87 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use platform::{AppError, AppResult, clock::millis, inbox, telemetry::TraceContext};
+use platform::{AppError, AppResult, clock::millis, db::Tx, inbox, telemetry::TraceContext};
 use tokio::time::Instant;
 
-use super::{App, TELL_LICENSES};
+use super::{App, TELL_LICENSES, callbacks::Start};
 use crate::{
-    domain::{delivery::State, event},
+    domain::{
+        callback::{Ending, Place},
+        delivery::State,
+        endpoint::Owner,
+        event,
+        kind::Kind,
+    },
     sender::{Job, Slot},
     store::{delivery, endpoint, lease::Lease, message},
 };
 
+/// What is to be told, of either kind.
+pub(super) struct Telling {
+    /// Whose endpoint is told.
+    pub(super) owner: Owner,
+    /// The instance that it is about.
+    pub(super) instance_id: String,
+    /// The name of the event, or the operation.
+    pub(super) event: &'static str,
+    /// What to say.
+    pub(super) body: Vec<u8>,
+    /// What a callback needs besides.
+    pub(super) called: Option<Called>,
+}
+
+/// What a callback needs besides.
+pub(super) struct Called {
+    pub(super) marketplace_id: String,
+    pub(super) installation_id: String,
+    pub(super) place: Place,
+    /// How long it is tried; `None`: until its schedule is over.
+    pub(super) time: Option<Duration>,
+}
+
+/// A delivery as it is born, and the room in the pipeline that it has if it begins at once.
+struct Born {
+    message: message::Model,
+    delivery: delivery::Model,
+    slot: Option<Slot>,
+}
+
 impl App {
-    /// Keeps an event to be told to an instance, and hands its first attempt to the worker if there is room.
+    /// Keeps an event to be told to an instance.
     pub async fn tell_license_issued(
         &self,
         event_id: &str,
         instance_id: &str,
         body: Vec<u8>,
     ) -> AppResult<()> {
+        let telling = Telling {
+            owner: Owner::Instance(instance_id.to_owned()),
+            instance_id: instance_id.to_owned(),
+            event: event::LICENSE_ISSUED,
+            body,
+            called: None,
+        };
+        self.tell(TELL_LICENSES, event_id, telling).await
+    }
+
+    /// Keeps what is to be told, and hands its first attempt to the worker if there is room and it need not wait.
+    pub(super) async fn tell(&self, consumer: &str, event_id: &str, telling: Telling) -> AppResult<()> {
         let begun = Instant::now();
         let tx = self.db.begin().await?;
-        let now_ms = self.clock.now_ms();
-        if !inbox::is_first(&*tx, TELL_LICENSES, event_id, now_ms).await? {
+        if !inbox::is_first(&*tx, consumer, event_id, self.clock.now_ms()).await? {
             return Ok(());
         }
         let (endpoint, store_now_ms) =
-            endpoint::find_to_tell(&*tx, instance_id).await?.ok_or_else(not_known_yet)?;
-        let message = self.message(instance_id, event::LICENSE_ISSUED, &body, now_ms)?;
-        let slot = self.slot_for(&endpoint, now_ms);
-        let lease_until_ms = slot.as_ref().map(|_| store_now_ms + millis(self.rules.lease));
-        let delivery = self.delivery(&message, &endpoint, lease_until_ms);
-        let job = match slot {
-            Some(slot) => Some(self.first_job(&message, &delivery, &endpoint, body, (slot, begun))?),
-            None => None,
+            endpoint::find_to_tell(&*tx, &telling.owner).await?.ok_or_else(not_known_yet)?;
+        let Some(born) = self.bear(&tx, &telling, &endpoint, store_now_ms).await? else {
+            return tx.commit().await;
         };
-        message::create(&*tx, message).await?;
-        delivery::create(&*tx, delivery).await?;
+        let Born { message, delivery, slot } = born;
+        let slot = slot.map(|slot| (slot, begun));
+        let job = slot.map(|slot| self.first_job(&message, &delivery, &endpoint, telling.body, slot));
+        let job = job.transpose()?;
         tx.commit().await?;
-        metrics::counter!("webhook_messages_total", "event" => event::LICENSE_ISSUED).increment(1);
+        metrics::counter!("webhook_messages_total", "event" => telling.event).increment(1);
         match job {
             Some(job) => self.hand_over(job).await,
             None => self.wake.notify_one(),
@@ -45,13 +89,39 @@ impl App {
         Ok(())
     }
 
-    fn message(&self, instance_id: &str, event: &str, body: &[u8], now_ms: i64) -> AppResult<message::Model> {
+    /// Creates the message and its delivery. Nothing: it was taken before.
+    async fn bear(
+        &self,
+        tx: &Tx,
+        telling: &Telling,
+        endpoint: &endpoint::Model,
+        store_now_ms: i64,
+    ) -> AppResult<Option<Born>> {
+        let now_ms = self.clock.now_ms();
+        let start = match &telling.called {
+            None => Some(Start::Now),
+            Some(called) => self.take_place(tx, &called.place, (now_ms, store_now_ms)).await?,
+        };
+        let Some(start) = start else { return Ok(None) };
+        let message = self.message(telling, now_ms)?;
+        let slot = if start == Start::Now { self.slot_for(endpoint, now_ms) } else { None };
+        let lease_until_ms = slot.as_ref().map(|_| store_now_ms + millis(self.rules.lease));
+        let delivery = self.delivery(&message, endpoint, telling, lease_until_ms);
+        message::create(&**tx, message.clone()).await?;
+        delivery::create(&**tx, delivery.clone()).await?;
+        if start == Start::Never {
+            self.settle(tx, delivery.clone(), Ending::Superseded, None, now_ms).await?;
+        }
+        Ok(Some(Born { message, delivery, slot }))
+    }
+
+    fn message(&self, telling: &Telling, now_ms: i64) -> AppResult<message::Model> {
         let trace = TraceContext::current();
         Ok(message::Model {
             id: self.ids.generate("msg"),
-            instance_id: instance_id.to_owned(),
-            event: event.to_owned(),
-            sealed_body: self.seal_body(body)?,
+            instance_id: telling.instance_id.clone(),
+            event: telling.event.to_owned(),
+            sealed_body: self.seal_body(&telling.body)?,
             traceparent: trace.traceparent,
             tracestate: trace.tracestate,
             created_at_ms: now_ms,
@@ -70,10 +140,12 @@ impl App {
         &self,
         message: &message::Model,
         endpoint: &endpoint::Model,
+        telling: &Telling,
         lease_until_ms: Option<i64>,
     ) -> delivery::Model {
         let state = if endpoint.is_disabled() { State::Held } else { State::Pending };
         let leases = i64::from(lease_until_ms.is_some());
+        let called = telling.called.as_ref();
         delivery::Model {
             id: self.ids.generate("dly"),
             message_id: message.id.clone(),
@@ -90,6 +162,12 @@ impl App {
             dead_reason: None,
             created_at_ms: message.created_at_ms,
             settled_at_ms: None,
+            kind: Kind::of_event(&message.event).as_str().to_owned(),
+            marketplace_id: called.map(|called| called.marketplace_id.clone()),
+            installation_id: called.map(|called| called.installation_id.clone()),
+            serial: called.map(|called| called.place.serial.clone()),
+            sequence: called.map(|called| called.place.sequence),
+            give_up_at_ms: called.and_then(|called| Self::give_up_at_ms(called, message.created_at_ms)),
         }
     }
 
@@ -106,6 +184,8 @@ impl App {
             lease_ends: begun + self.rules.lease,
             failures: 0,
             event: delivery.event.clone(),
+            place: delivery.place(),
+            give_up_at_ms: delivery.give_up_at_ms,
             recipient: Arc::new(self.recipient(endpoint)?),
             body: body.into(),
             trace: message.trace(),
@@ -115,5 +195,5 @@ impl App {
 }
 
 fn not_known_yet() -> AppError {
-    AppError::unavailable("the endpoint of the instance is not known yet")
+    AppError::unavailable("the endpoint is not known yet")
 }

@@ -1,5 +1,6 @@
 //! The use cases: load, decide, save. Each owns its transaction and what is announced in it.
 
+mod callbacks;
 mod claim;
 mod deliveries;
 mod endpoints;
@@ -11,19 +12,25 @@ mod secrets;
 
 use std::{sync::Arc, time::Duration};
 
+pub use callbacks::CallbackRequest;
 pub use deliveries::{DeliveryDetail, Page};
-pub use endpoints::{InstanceChange, Secret};
+pub use endpoints::EndpointChange;
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
 use tokio::sync::{Notify, mpsc};
+use wire::open2b::Operation;
 
 use crate::{
     config::{Config, DeliveryConfig},
-    domain::schedule::Schedule,
+    domain::{kind::Kind, schedule::Schedule},
     sender::{Job, Slots},
 };
 
 /// Names the consumer of instances' changes, on the bus and in the inbox.
 pub const FOLLOW_INSTANCES: &str = "webhooks-endpoints";
+/// Names the consumer of hosted apps' changes.
+pub const FOLLOW_APPS: &str = "webhooks-apps";
+/// Names the consumer of callbacks that are to be made.
+pub const REQUEST_CALLBACKS: &str = "webhooks-callbacks";
 /// Names the consumer of issued licences.
 pub const TELL_LICENSES: &str = "webhooks-licenses";
 
@@ -45,6 +52,8 @@ pub struct App {
 /// What the configuration decides.
 struct Rules {
     schedule: Schedule,
+    install_schedule: Schedule,
+    install_time: Duration,
     lease: Duration,
     batch: usize,
     retention: Duration,
@@ -88,10 +97,24 @@ impl Rules {
     fn new(config: &DeliveryConfig) -> Self {
         Self {
             schedule: config.schedule(),
+            install_schedule: config.install_schedule(),
+            install_time: config.install_time(),
             lease: config.lease(),
             batch: config.batch,
             retention: config.retention(),
             held_retention: config.held_retention(),
         }
+    }
+
+    fn schedule_for(&self, kind: Kind) -> &Schedule {
+        match kind {
+            Kind::Callback(Operation::Install) => &self.install_schedule,
+            _ => &self.schedule,
+        }
+    }
+
+    /// How long a callback is tried; `None`: until its schedule is over.
+    fn time_for(&self, operation: Operation) -> Option<Duration> {
+        (operation == Operation::Install).then_some(self.install_time)
     }
 }

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use platform::{AppResult, clock::millis, db::Tx, outbox};
 use proto::events::{DeliveryDead, subject};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{
     App,
@@ -9,7 +11,9 @@ use super::{
 use crate::{
     domain::{
         answer::Outcome,
-        delivery::{Next, after},
+        callback::Ending,
+        delivery::{Next, Tried, after},
+        kind::Kind,
     },
     sender::{Attempted, Finished, Job},
     store::{attempt, endpoint, lease},
@@ -20,6 +24,7 @@ use crate::{
 struct Settled {
     delivered: u64,
     dead: u64,
+    callbacks: u64,
     retried: u64,
     late: u64,
 }
@@ -30,8 +35,9 @@ impl App {
     pub(crate) async fn record(&self, batch: &[Finished]) -> AppResult<()> {
         let tx = self.db.begin().await?;
         let (now_ms, mut settled) = (self.clock.now_ms(), Settled::default());
-        let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted);
+        let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted, now_ms);
         let mut failures = Failures::lock(&tx, batch, decide, now_ms).await?;
+        attempt::record(&*tx, batch.iter().filter_map(row).collect()).await?;
         failures.change_endpoints(self, &tx, now_ms).await?;
         for failure in &failures.all {
             let endpoint = failures.endpoint(failure);
@@ -42,18 +48,22 @@ impl App {
         for unsent in batch.iter().filter(|finished| finished.attempt.is_none()) {
             lease::give_back(&*tx, &unsent.job.lease).await?;
         }
-        attempt::record(&*tx, batch.iter().filter_map(row).collect()).await?;
         tx.commit().await?;
         settled.count();
-        if settled.retried > 0 || batch.iter().any(|finished| finished.attempt.is_none()) {
+        if settled.retried > 0
+            || settled.callbacks > 0
+            || batch.iter().any(|finished| finished.attempt.is_none())
+        {
             self.wake.notify_one();
         }
         Ok(())
     }
 
-    fn decide(&self, job: &Job, attempted: &Attempted) -> Next {
-        let failures = job.failures.saturating_add(1);
-        after(&attempted.answer, failures, &self.rules.schedule, self.random.unit())
+    fn decide(&self, job: &Job, attempted: &Attempted, now_ms: i64) -> Next {
+        let left = job.give_up_at_ms.map(|end| u64::try_from(end - now_ms).unwrap_or(0));
+        let tried = Tried { failures: job.failures.saturating_add(1), left: left.map(Duration::from_millis) };
+        let (kind, chance) = (job.kind(), self.random.unit());
+        after(kind, &attempted.answer, tried, self.rules.schedule_for(kind), chance)
     }
 
     async fn settle_successes(&self, tx: &Tx, batch: &[Finished], settled: &mut Settled) -> AppResult<()> {
@@ -62,9 +72,15 @@ impl App {
             .filter(|finished| is_success(finished))
             .map(|finished| finished.job.lease.clone())
             .collect();
-        let delivered = lease::deliver(&**tx, &leases, self.clock.now_ms()).await?.len() as u64;
-        settled.delivered += delivered;
-        settled.late += leases.len() as u64 - delivered;
+        let now_ms = self.clock.now_ms();
+        let delivered = lease::deliver(&**tx, &leases, now_ms).await?;
+        settled.delivered += delivered.len() as u64;
+        settled.late += (leases.len() - delivered.len()) as u64;
+        for callback in delivered.iter().filter(|one| one.kind() != Kind::Webhook) {
+            settled.callbacks += 1;
+            let announcing = self.announce_settled(&**tx, callback, Ending::Delivered, now_ms);
+            announcing.instrument(span_of(batch, &callback.id)).await?;
+        }
         Ok(())
     }
 
@@ -79,7 +95,12 @@ impl App {
         let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
         let throttled_until_ms = endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms);
         let is_ours = match next {
-            Next::Die { reason } if !is_disabled => self.bury(tx, job, reason, now_ms, settled).await?,
+            Next::Refuse { reason } => self.bury(tx, job, (Ending::Refused, reason), now_ms, settled).await?,
+            Next::Supersede => self.bury(tx, job, (Ending::Superseded, ""), now_ms, settled).await?,
+            Next::Die { reason } if !is_disabled => {
+                let ending = job.kind().operation().map_or(Ending::GivenUp, Ending::given_up);
+                self.bury(tx, job, (ending, reason), now_ms, settled).await?
+            }
             Next::Retry { wait, .. } if !is_disabled => {
                 let at_ms = throttled_until_ms.max(now_ms + millis(*wait));
                 lease::retry(&**tx, &job.lease, at_ms).await?
@@ -91,21 +112,25 @@ impl App {
         Ok(())
     }
 
+    /// Ends it without success. A callback's ending is told to whoever asked for it, a webhook's death to operators.
     async fn bury(
         &self,
         tx: &Tx,
         job: &Job,
-        reason: &str,
+        (ending, reason): (Ending, &str),
         now_ms: i64,
         settled: &mut Settled,
     ) -> AppResult<bool> {
-        let is_ours = lease::die(&**tx, &job.lease, reason, now_ms).await?;
-        if is_ours {
-            settled.dead += 1;
-            let (id, instance) = (&job.lease.delivery_id, &job.recipient.instance_id);
-            self.announce_dead(tx, (id, instance, &job.event), reason, now_ms).await?;
+        let told = (ending.state(), Some(reason).filter(|reason| !reason.is_empty()));
+        let Some(dead) = lease::end(&**tx, &job.lease, told, now_ms).await? else { return Ok(false) };
+        settled.dead += 1;
+        if dead.kind() == Kind::Webhook {
+            self.announce_dead(tx, (&dead.id, &dead.instance_id, &dead.event), reason, now_ms).await?;
+        } else {
+            settled.callbacks += 1;
+            self.announce_settled(&**tx, &dead, ending, now_ms).await?;
         }
-        Ok(is_ours)
+        Ok(true)
     }
 
     pub(super) async fn announce_dead(
@@ -129,6 +154,11 @@ impl App {
 
 fn is_success(finished: &Finished) -> bool {
     finished.attempt.as_ref().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
+}
+
+fn span_of(batch: &[Finished], delivery_id: &str) -> Span {
+    let attempted = batch.iter().find(|finished| finished.job.lease.delivery_id == delivery_id);
+    attempted.and_then(|finished| finished.attempt.as_ref()).map_or_else(Span::none, |it| it.span.clone())
 }
 
 fn row(finished: &Finished) -> Option<attempt::Model> {

@@ -1,11 +1,14 @@
+use std::{borrow::Cow, error::Error, str::FromStr};
+
 use platform::{AppError, AppResult};
 use serde::{Deserialize, Serialize};
+use wire::{open2b::AppSecret, standard_webhooks::WebhookSecret};
 use zeroize::Zeroizing;
 
 use super::App;
 use crate::{
-    domain::target::BaseUrl,
-    sender::{LiveSecret, Recipient},
+    domain::target::{BaseUrl, CallbackUrl},
+    sender::{Live, Recipient, Route},
     store::endpoint,
 };
 
@@ -15,37 +18,35 @@ const BODY: &str = "message.body";
 /// A secret as it is sealed at rest.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
-    secret: std::borrow::Cow<'a, str>,
+    secret: Cow<'a, str>,
     expires_at_ms: Option<i64>,
 }
 
 impl App {
-    pub(super) fn seal_secrets(&self, secrets: &[LiveSecret]) -> AppResult<Vec<u8>> {
-        let stored = secrets
-            .iter()
-            .map(|one| Stored { secret: one.secret.expose().into(), expires_at_ms: one.expires_at_ms });
-        let plain = serde_json::to_vec(&stored.collect::<Vec<_>>()).map_err(AppError::unexpected)?;
+    pub(super) fn seal_secrets(&self, route: &Route) -> AppResult<Vec<u8>> {
+        let stored = match route {
+            Route::Shop { secrets, .. } => stored(secrets, WebhookSecret::expose),
+            Route::App { secrets, .. } => stored(secrets, AppSecret::expose),
+        };
+        let plain = serde_json::to_vec(&stored).map_err(AppError::unexpected)?;
         self.sealer.seal(SECRETS, &Zeroizing::new(plain))
     }
 
     /// The endpoint with its secrets opened, ready to be told.
     pub(super) fn recipient(&self, endpoint: &endpoint::Model) -> AppResult<Recipient> {
-        Ok(Recipient {
-            endpoint_id: endpoint.id.clone(),
-            instance_id: endpoint.instance_id.clone(),
-            base_url: BaseUrl::parse(&endpoint.base_url).map_err(AppError::unexpected)?,
-            secrets: self.open_secrets(&endpoint.sealed_secrets)?,
-        })
-    }
-
-    fn open_secrets(&self, sealed: &[u8]) -> AppResult<Vec<LiveSecret>> {
-        let plain = Zeroizing::new(self.sealer.open(SECRETS, sealed)?);
+        let plain = Zeroizing::new(self.sealer.open(SECRETS, &endpoint.sealed_secrets)?);
         let stored: Vec<Stored<'_>> = serde_json::from_slice(&plain).map_err(AppError::unexpected)?;
-        let open = |one: Stored<'_>| {
-            let secret = one.secret.parse().map_err(AppError::unexpected)?;
-            Ok(LiveSecret { secret, expires_at_ms: one.expires_at_ms })
+        let route = match endpoint.marketplace_id {
+            None => Route::Shop {
+                base_url: BaseUrl::parse(&endpoint.base_url).map_err(AppError::unexpected)?,
+                secrets: live(&stored)?,
+            },
+            Some(_) => Route::App {
+                url: CallbackUrl::parse(&endpoint.base_url).map_err(AppError::unexpected)?,
+                secrets: live(&stored)?,
+            },
         };
-        stored.into_iter().map(open).collect()
+        Ok(Recipient { endpoint_id: endpoint.id.clone(), route })
     }
 
     pub(super) fn seal_body(&self, body: &[u8]) -> AppResult<Vec<u8>> {
@@ -55,4 +56,20 @@ impl App {
     pub(super) fn open_body(&self, sealed: &[u8]) -> AppResult<Vec<u8>> {
         Ok(self.sealer.open(BODY, sealed)?)
     }
+}
+
+fn stored<S>(secrets: &[Live<S>], expose: fn(&S) -> &str) -> Vec<Stored<'_>> {
+    let all = secrets.iter();
+    all.map(|one| Stored { secret: expose(&one.secret).into(), expires_at_ms: one.expires_at_ms }).collect()
+}
+
+fn live<S>(stored: &[Stored<'_>]) -> AppResult<Vec<Live<S>>>
+where
+    S: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    let open = |one: &Stored<'_>| {
+        let secret = one.secret.parse().map_err(AppError::unexpected)?;
+        Ok(Live { secret, expires_at_ms: one.expires_at_ms })
+    };
+    stored.iter().map(open).collect()
 }

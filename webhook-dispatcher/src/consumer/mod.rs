@@ -1,5 +1,8 @@
 //! What comes over the bus: parse, use case, settle.
 
+mod callbacks;
+
+pub use callbacks::{follow_apps, request_callbacks};
 use platform::{
     Shutdown,
     bus::{Bus, BusError, ConsumeError, ConsumerSpec, Message},
@@ -7,10 +10,12 @@ use platform::{
 };
 use proto::events::{LicenseIssued, TenantChanged, TenantSecret, purpose, subject};
 use tokio::task::JoinHandle;
+use wire::standard_webhooks::WebhookSecret;
 
 use crate::{
-    app::{App, FOLLOW_INSTANCES, InstanceChange, Secret, TELL_LICENSES},
-    domain::{event, target::BaseUrl},
+    app::{App, EndpointChange, FOLLOW_INSTANCES, TELL_LICENSES},
+    domain::{endpoint::Owner, event, target::BaseUrl},
+    sender::{Live, Route},
 };
 
 /// Follows the instances into their endpoints.
@@ -20,7 +25,7 @@ pub fn follow_instances(bus: &Bus, app: App, shutdown: Shutdown) -> Result<JoinH
         let app = app.clone();
         async move {
             let change = instance_change(&app, &message)?;
-            Ok(app.follow_instance(&message.id, change).await?)
+            Ok(app.follow(FOLLOW_INSTANCES, &message.id, change).await?)
         }
     })
 }
@@ -43,25 +48,24 @@ fn decode<T: prost::Message + Default>(message: &Message) -> Result<T, ConsumeEr
         .map_err(|_| ConsumeError::Reject("the payload cannot be decoded".to_owned()))
 }
 
-fn instance_change(app: &App, message: &Message) -> Result<InstanceChange, ConsumeError> {
+fn instance_change(app: &App, message: &Message) -> Result<EndpointChange, ConsumeError> {
     let change = decode::<TenantChanged>(message)?;
     let base_url =
         BaseUrl::parse(&change.base_url).map_err(|error| ConsumeError::Reject(error.to_string()))?;
     let secrets = change.secrets.iter().map(|one| secret(app.bus_sealer(), one)).collect::<Result<_, _>>()?;
-    Ok(InstanceChange {
-        instance_id: change.instance_id,
-        base_url,
+    Ok(EndpointChange {
+        owner: Owner::Instance(change.instance_id),
+        route: Route::Shop { base_url, secrets },
         disabled: change.disabled,
-        secrets,
         revision: change.revision,
     })
 }
 
-fn secret(sealer: &Sealer, given: &TenantSecret) -> Result<Secret, ConsumeError> {
+fn secret(sealer: &Sealer, given: &TenantSecret) -> Result<Live<WebhookSecret>, ConsumeError> {
     let text = open(sealer.open_text(purpose::WEBHOOK_SECRET, &given.sealed_secret))?;
     let secret =
         text.parse().map_err(|_| ConsumeError::Reject("a webhook secret is not of its form".to_owned()))?;
-    Ok(Secret { secret, expires_at_ms: given.expires_at_ms })
+    Ok(Live { secret, expires_at_ms: given.expires_at_ms })
 }
 
 fn body(sealer: &Sealer, issued: &LicenseIssued) -> Result<Vec<u8>, ConsumeError> {

@@ -8,6 +8,8 @@ use std::{fmt, str::FromStr, time::Duration};
 pub enum Outcome {
     /// 2xx.
     Success,
+    /// 2xx where only 200 is success: an answer to a callback.
+    NotOk,
     /// 4xx.
     ClientError,
     /// 5xx, and whatever is no status of HTTP.
@@ -34,8 +36,9 @@ pub enum Outcome {
     Lost,
 }
 
-const NAMES: [(Outcome, &str); 13] = [
+const NAMES: [(Outcome, &str); 14] = [
     (Outcome::Success, "success"),
+    (Outcome::NotOk, "not_ok"),
     (Outcome::ClientError, "client_error"),
     (Outcome::ServerError, "server_error"),
     (Outcome::Redirect, "redirect"),
@@ -59,6 +62,22 @@ impl Outcome {
             300..=399 => Self::Redirect,
             400..=499 => Self::ClientError,
             _ => Self::ServerError,
+        }
+    }
+
+    /// Whether the request was sent, or may have been, and no answer came.
+    #[must_use]
+    pub fn is_silence(self) -> bool {
+        match self {
+            Self::Success | Self::NotOk | Self::ClientError | Self::ServerError | Self::Redirect => false,
+            Self::ForbiddenAddress | Self::Unsigned => false,
+            Self::Timeout
+            | Self::Refused
+            | Self::TooLarge
+            | Self::Tls
+            | Self::Dns
+            | Self::Reset
+            | Self::Lost => true,
         }
     }
 
@@ -137,6 +156,8 @@ pub enum Verdict {
     Throttled(Option<Duration>),
     /// The receiver wants nothing any more.
     Gone,
+    /// It was answered, and that decides it: no more.
+    Refused,
 }
 
 #[cfg(test)]

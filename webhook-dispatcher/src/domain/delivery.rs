@@ -1,9 +1,10 @@
-//! The life of a delivery: pending until it is delivered, dead, or held for a disabled endpoint.
+//! The life of a delivery: pending until it is delivered, dead, superseded, or held for a disabled endpoint.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use super::{
     answer::{Answer, Verdict},
+    kind::Kind,
     schedule::Schedule,
 };
 
@@ -18,13 +19,16 @@ pub enum State {
     Dead,
     /// Its endpoint is disabled; goes on when that is enabled.
     Held,
+    /// A callback whose place a later one to the same app and shop took.
+    Superseded,
 }
 
-const NAMES: [(State, &str); 4] = [
+const NAMES: [(State, &str); 5] = [
     (State::Pending, "pending"),
     (State::Delivered, "delivered"),
     (State::Dead, "dead"),
     (State::Held, "held"),
+    (State::Superseded, "superseded"),
 ];
 
 impl State {
@@ -51,7 +55,7 @@ impl FromStr for State {
 
 /// The text names no state.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the state of a delivery is one of pending, delivered, dead, held")]
+#[error("the state of a delivery is one of pending, delivered, dead, held, superseded")]
 pub struct UnknownState;
 
 /// Why a delivery that was held too long was given up.
@@ -74,6 +78,13 @@ pub enum Next {
         /// For an operator to read.
         reason: String,
     },
+    /// No more, wherever the endpoint is now and whether or not it is disabled: the answer has decided.
+    Refuse {
+        /// For an operator to read.
+        reason: String,
+    },
+    /// A later callback to the same app and shop takes its place.
+    Supersede,
     /// The endpoint wants nothing any more: it is disabled, and this is held with its others.
     Disable,
 }
@@ -82,21 +93,55 @@ impl Next {
     /// What follows from any failure at a URL that the endpoint has left: it says nothing about the new one, which is
     /// tried at once.
     pub const AT_NEW_URL: Self = Self::Retry { wait: Duration::ZERO, throttle: None };
+
+    /// The same where the endpoint has moved since the attempt began.
+    #[must_use]
+    pub fn at_moved(self) -> Self {
+        match self {
+            Self::Refuse { .. } => self,
+            _ => Self::AT_NEW_URL,
+        }
+    }
+
+    /// The same where a later callback waits for this one to end: nothing is tried again.
+    #[must_use]
+    pub fn overtaken(self) -> Self {
+        match self {
+            Self::Deliver | Self::Refuse { .. } => self,
+            _ => Self::Supersede,
+        }
+    }
 }
 
-/// What follows from an answer. `failures` counts this attempt if it failed; `chance` is in `0.0..1.0`.
+/// What has been tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried {
+    /// Failed attempts, with this one if it failed.
+    pub failures: u32,
+    /// Until the time is over in which it may be tried; `None`: only the schedule ends it.
+    pub left: Option<Duration>,
+}
+
+/// What follows from an answer; `chance` is in `0.0..1.0`.
 #[must_use]
-pub fn after(answer: &Answer, failures: u32, schedule: &Schedule, chance: f64) -> Next {
-    let (retry_after, throttle) = match answer.verdict() {
+pub fn after(kind: Kind, answer: &Answer, tried: Tried, schedule: &Schedule, chance: f64) -> Next {
+    let Tried { failures, left } = tried;
+    let (retry_after, throttle) = match kind.verdict(answer) {
         Verdict::Delivered => return Next::Deliver,
         Verdict::Gone => return Next::Disable,
+        Verdict::Refused => return Next::Refuse { reason: refusal(answer) },
         Verdict::Failed(retry_after) => (retry_after, None),
         Verdict::Throttled(retry_after) => (retry_after, schedule.throttle(retry_after)),
     };
     match schedule.wait_after(failures, chance, retry_after) {
-        Some(wait) => Next::Retry { wait, throttle },
-        None => Next::Die { reason: reason(answer, failures) },
+        Some(wait) if left.is_none_or(|left| wait < left) => Next::Retry { wait, throttle },
+        _ => Next::Die { reason: reason(answer, failures) },
     }
+}
+
+fn refusal(answer: &Answer) -> String {
+    let status = answer.status.unwrap_or_default();
+    format!("the app answered {status}; only 200 installs")
 }
 
 fn reason(answer: &Answer, failures: u32) -> String {
@@ -112,10 +157,21 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use wire::open2b::Operation;
+
     use super::{super::answer::Outcome, *};
 
+    fn after_answer(answer: &Answer, failures: u32) -> Next {
+        after(Kind::Webhook, answer, Tried { failures, left: None }, &Schedule::default(), 0.5)
+    }
+
     fn after_status(status: u16, failures: u32) -> Next {
-        after(&Answer::status(status, None), failures, &Schedule::default(), 0.5)
+        after_answer(&Answer::status(status, None), failures)
+    }
+
+    fn after_install(answer: &Answer, failures: u32, left: Duration) -> Next {
+        let tried = Tried { failures, left: Some(left) };
+        after(Kind::Callback(Operation::Install), answer, tried, &Schedule::install(), 0.5)
     }
 
     #[test]
@@ -125,7 +181,7 @@ mod tests {
         }
         let reason = "6 attempts failed; the last answer was 500".to_owned();
         assert_eq!(after_status(500, 6), Next::Die { reason });
-        let silence = after(&Answer::none(Outcome::Timeout), 6, &Schedule::default(), 0.5);
+        let silence = after_answer(&Answer::none(Outcome::Timeout), 6);
         assert_eq!(silence, Next::Die { reason: "6 attempts failed; the last one: timeout".to_owned() });
     }
 
@@ -137,8 +193,69 @@ mod tests {
     #[test]
     fn a_busy_endpoint_is_left_alone_as_long_as_it_asked() {
         let asked = Some(Duration::from_mins(10));
-        let next = after(&Answer::status(429, asked), 1, &Schedule::default(), 0.5);
+        let next = after_answer(&Answer::status(429, asked), 1);
         assert_eq!(next, Next::Retry { wait: Duration::from_mins(10), throttle: asked });
+    }
+
+    #[test]
+    fn any_answer_but_200_decides_an_install_at_once() {
+        let long = Duration::from_mins(15);
+        assert_eq!(after_install(&Answer::status(200, None), 1, long), Next::Deliver);
+        for status in [201, 204, 301, 400, 404, 410, 429, 500, 503] {
+            let reason = format!("the app answered {status}; only 200 installs");
+            let next = after_install(&Answer::status(status, Some(Duration::from_secs(1))), 1, long);
+            assert_eq!(next, Next::Refuse { reason });
+        }
+    }
+
+    #[test]
+    fn an_install_without_an_answer_is_tried_until_its_time_is_over() {
+        let silence = Answer::none(Outcome::Refused);
+        let wait = |failures| after_install(&silence, failures, Duration::from_mins(15));
+        for (failures, seconds) in [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (6, 60), (99, 60)] {
+            let wait_for = Next::Retry { wait: Duration::from_secs(seconds), throttle: None };
+            assert_eq!(wait(failures), wait_for, "{failures}");
+        }
+        for left in [0, 59, 60] {
+            assert!(
+                matches!(after_install(&silence, 9, Duration::from_secs(left)), Next::Die { .. }),
+                "{left}"
+            );
+        }
+        assert!(matches!(after_install(&silence, 9, Duration::from_secs(61)), Next::Retry { .. }));
+    }
+
+    #[test]
+    fn updates_and_removals_are_tried_by_the_schedule_and_throttle_nobody() {
+        for operation in [Operation::Update, Operation::Remove] {
+            let after = |status, failures, asked| {
+                let tried = Tried { failures, left: None };
+                let answer = Answer::status(status, asked);
+                after(Kind::Callback(operation), &answer, tried, &Schedule::default(), 0.5)
+            };
+            for status in [204, 301, 404, 410, 429, 503] {
+                let minute = Next::Retry { wait: Duration::from_mins(1), throttle: None };
+                assert_eq!(after(status, 1, None), minute, "{operation} {status}");
+                assert!(matches!(after(status, 6, None), Next::Die { .. }), "{operation} {status}");
+            }
+            let asked = Some(Duration::from_mins(10));
+            let long = Next::Retry { wait: Duration::from_mins(10), throttle: None };
+            assert_eq!(after(503, 1, asked), long);
+            assert_eq!(after(200, 6, None), Next::Deliver);
+        }
+    }
+
+    #[test]
+    fn a_move_or_a_later_callback_leaves_what_was_answered_as_it_is() {
+        let reason = String::new;
+        let all = [Next::Deliver, Next::AT_NEW_URL, Next::Die { reason: reason() }, Next::Disable];
+        for next in all {
+            assert_eq!(next.clone().at_moved(), Next::AT_NEW_URL);
+            let overtaken = if next == Next::Deliver { Next::Deliver } else { Next::Supersede };
+            assert_eq!(next.overtaken(), overtaken);
+        }
+        let refused = Next::Refuse { reason: reason() };
+        assert_eq!((refused.clone().at_moved(), refused.clone().overtaken()), (refused.clone(), refused));
     }
 
     proptest! {

@@ -5,6 +5,15 @@ pub const BY_OPERATOR: &str = "operator";
 /// It answered 410.
 pub const GONE: &str = "gone";
 
+/// Whose endpoint it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A shop's: `inst_…`. It is told events.
+    Instance(String),
+    /// A hosted app's: `@vendor/name`. It is called back.
+    App(String),
+}
+
 /// An endpoint is disabled by its instance, or by us for a reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {

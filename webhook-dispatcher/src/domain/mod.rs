@@ -2,9 +2,11 @@
 
 pub mod address;
 pub mod answer;
+pub mod callback;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
+pub mod kind;
 pub mod retry_after;
 pub mod schedule;
 pub mod target;

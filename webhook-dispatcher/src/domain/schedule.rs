@@ -8,8 +8,11 @@ use std::time::Duration;
 /// that failed together from coming back together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// How long after the first, second, … failed attempt; after the last one the delivery is dead.
+    /// How long after the first, second, … failed attempt.
     pub waits: Vec<Duration>,
+    /// Whether the last wait comes again and again, until the delivery's time is over; otherwise the delivery is dead
+    /// after it.
+    pub is_endless: bool,
     /// The share by which a wait is made shorter or longer, 0.2 for ±20 %.
     pub jitter: f64,
     /// The longest `Retry-After` that is honoured, so that no receiver can park its deliveries with us for ever.
@@ -21,6 +24,7 @@ impl Default for Schedule {
     fn default() -> Self {
         Self {
             waits: [60, 300, 1_800, 7_200, 43_200].map(Duration::from_secs).to_vec(),
+            is_endless: false,
             jitter: 0.2,
             longest_retry_after: Duration::from_hours(24),
         }
@@ -28,13 +32,21 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// Of an Install, whose shop's administrator is waiting: soon, and until its time is over.
+    #[must_use]
+    pub fn install() -> Self {
+        let waits = [5, 10, 20, 40, 60].map(Duration::from_secs).to_vec();
+        Self { waits, is_endless: true, ..Self::default() }
+    }
+
     /// The wait after `failures` failed attempts (1 for the first); `None`: that was the last one.
     ///
     /// `chance` is in `0.0..1.0`. A `Retry-After` can make the wait longer, up to the cap, and never shorter.
     #[must_use]
     pub fn wait_after(&self, failures: u32, chance: f64, retry_after: Option<Duration>) -> Option<Duration> {
         let index = usize::try_from(failures.checked_sub(1)?).ok()?;
-        let wait = self.waits.get(index)?.mul_f64(self.factor(chance));
+        let last = self.waits.last().filter(|_| self.is_endless);
+        let wait = self.waits.get(index).or(last)?.mul_f64(self.factor(chance));
         let asked = retry_after.unwrap_or_default().min(self.longest_retry_after);
         Some(wait.max(asked))
     }

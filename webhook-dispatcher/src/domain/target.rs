@@ -39,6 +39,41 @@ impl BaseUrl {
     }
 }
 
+/// Why a URL cannot be an app's installation endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the installation URL of an app must be http or https with a host and without credentials or fragment"
+)]
+pub struct BadCallbackUrl;
+
+/// Where a hosted app takes its callbacks: a whole URL, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallbackUrl(Url);
+
+impl CallbackUrl {
+    /// Checks the text.
+    pub fn parse(text: &str) -> Result<Self, BadCallbackUrl> {
+        let url = Url::parse(text).map_err(|_| BadCallbackUrl)?;
+        let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        if scheme(&url).is_none() || !url.has_host() || !bare {
+            return Err(BadCallbackUrl);
+        }
+        Ok(Self(url))
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// As it is called.
+    #[must_use]
+    pub fn to_url(&self) -> Url {
+        self.0.clone()
+    }
+}
+
 /// How a URL is called; `None` for what is not called at all.
 #[must_use]
 pub fn scheme(url: &Url) -> Option<Scheme> {
@@ -60,6 +95,17 @@ mod tests {
         for base in ["https://shop.example/eu", "https://shop.example/eu/"] {
             let url = BaseUrl::parse(base).unwrap().of_event("license-issued").unwrap();
             assert_eq!(url.as_str(), "https://shop.example/eu/admin/marketplace/license-issued");
+        }
+    }
+
+    #[test]
+    fn a_callback_url_is_whole() {
+        let url = CallbackUrl::parse("https://app.example/hooks/install?v=1").unwrap();
+        assert_eq!(url.as_str(), "https://app.example/hooks/install?v=1");
+        assert_eq!(CallbackUrl::parse(url.as_str()), Ok(url));
+        for bad in ["", "/install", "ftp://app.example", "https://u:p@app.example/", "https://app.example/#f"]
+        {
+            assert_eq!(CallbackUrl::parse(bad), Err(BadCallbackUrl), "{bad}");
         }
     }
 

@@ -7,10 +7,15 @@ use proto::webhooks::{
     SetEndpointDisabledRequest, webhooks_server::Webhooks,
 };
 use tonic::{Request, Response, Status};
+use wire::open2b::Operation;
 
 use crate::{
     app::{App, Page},
-    domain::{delivery::State, event::EVENTS},
+    domain::{
+        delivery::State,
+        event::EVENTS,
+        kind::{CALLBACK, KINDS},
+    },
     store::{attempt, delivery, endpoint},
 };
 
@@ -35,7 +40,13 @@ impl Webhooks for WebhooksEdge {
     ) -> Result<Response<ListEndpointsResponse>, Status> {
         let ask = of_operator(request)?;
         let page = Page::new(ask.limit, ask.offset)?;
-        let (endpoints, count) = self.app.list_endpoints(ask.instance_id.as_deref(), page).await?;
+        check_kind(ask.kind.as_deref())?;
+        let filter = endpoint::Filter {
+            instance_id: ask.instance_id,
+            kind: ask.kind,
+            marketplace_id: ask.marketplace_id,
+        };
+        let (endpoints, count) = self.app.list_endpoints(&filter, page).await?;
         let endpoints = endpoints.into_iter().map(endpoint_message).collect();
         Ok(Response::new(ListEndpointsResponse { endpoints, count: narrow(count) }))
     }
@@ -86,23 +97,51 @@ fn of_operator<T>(request: Request<T>) -> AppResult<T> {
 fn filter(ask: ListDeliveriesRequest) -> AppResult<delivery::Filter> {
     let state = ask.state.as_deref().map(str::parse::<State>).transpose();
     let state = state.map_err(|error| AppError::invalid(error.to_string()))?;
-    if ask.event.as_deref().is_some_and(|event| !EVENTS.contains(&event)) {
-        return Err(AppError::invalid(format!("event must be one of {}", EVENTS.join(", "))));
+    check_one_of("event", &all_events(), ask.event.as_deref())?;
+    check_kind(ask.kind.as_deref())?;
+    Ok(delivery::Filter {
+        instance_id: ask.instance_id,
+        state,
+        event: ask.event,
+        kind: ask.kind,
+        marketplace_id: ask.marketplace_id,
+    })
+}
+
+fn check_kind(given: Option<&str>) -> AppResult<()> {
+    check_one_of("kind", &KINDS, given)
+}
+
+fn check_one_of(name: &str, right: &[&str], given: Option<&str>) -> AppResult<()> {
+    match given {
+        Some(given) if !right.contains(&given) => {
+            Err(AppError::invalid(format!("{name} must be one of {}", right.join(", "))))
+        }
+        _ => Ok(()),
     }
-    Ok(delivery::Filter { instance_id: ask.instance_id, state, event: ask.event })
+}
+
+fn operations() -> [&'static str; 3] {
+    Operation::ALL.map(Operation::as_str)
+}
+
+/// What a delivery's event can be: an event of a webhook, or the operation of a callback.
+fn all_events() -> Vec<&'static str> {
+    EVENTS.into_iter().chain(operations()).collect()
 }
 
 fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
+    let events = if endpoint.kind == CALLBACK { operations().to_vec() } else { EVENTS.to_vec() };
     Endpoint {
         disabled: endpoint.is_disabled(),
         disabled_reason: endpoint.standing().told_reason(),
         endpoint_id: endpoint.id,
-        instance_id: endpoint.instance_id,
+        instance_id: endpoint.instance_id.unwrap_or_default(),
         base_url: endpoint.base_url,
-        events: EVENTS.map(str::to_owned).to_vec(),
+        events: events.into_iter().map(str::to_owned).collect(),
         created_at_ms: endpoint.created_at_ms,
-        kind: "webhook".to_owned(),
-        marketplace_id: None,
+        kind: endpoint.kind,
+        marketplace_id: endpoint.marketplace_id,
     }
 }
 
@@ -120,9 +159,9 @@ fn delivery_message(delivery: delivery::Model) -> Delivery {
         created_at_ms: delivery.created_at_ms,
         settled_at_ms: delivery.settled_at_ms,
         dead_reason: delivery.dead_reason,
-        kind: "webhook".to_owned(),
-        marketplace_id: None,
-        installation_id: None,
+        kind: delivery.kind,
+        marketplace_id: delivery.marketplace_id,
+        installation_id: delivery.installation_id,
     }
 }
 

@@ -26,11 +26,16 @@ pub use request::Signed;
 pub use slots::{Slot, Slots};
 use tokio::time::Instant;
 use tracing::Span;
-use wire::standard_webhooks::WebhookSecret;
+use wire::{open2b::AppSecret, standard_webhooks::WebhookSecret};
 pub use worker::Worker;
 
 use crate::{
-    domain::{answer::Answer, target::BaseUrl},
+    domain::{
+        answer::Answer,
+        callback::Place,
+        kind::Kind,
+        target::{BaseUrl, CallbackUrl},
+    },
     store::lease::Lease,
 };
 
@@ -38,24 +43,50 @@ use crate::{
 /// delivery.
 pub const RESULT_MARGIN: Duration = Duration::from_secs(5);
 
-/// Whom to tell, and how to sign.
+/// Whom to tell, and how.
 #[derive(Debug)]
 pub struct Recipient {
     /// `ep_…`.
     pub endpoint_id: String,
-    /// Its instance.
-    pub instance_id: String,
-    /// Its base URL.
-    pub base_url: BaseUrl,
-    /// Its secrets, newest first.
-    pub secrets: Vec<LiveSecret>,
+    /// How its requests are made.
+    pub route: Route,
+}
+
+/// How requests are made: where to, in which form, signed by what.
+#[derive(Debug)]
+pub enum Route {
+    /// To a shop: JSON under its base URL.
+    Shop {
+        /// Its base URL.
+        base_url: BaseUrl,
+        /// Its secrets, newest first; every live one signs.
+        secrets: Vec<Live<WebhookSecret>>,
+    },
+    /// To a hosted app: a form to its installation endpoint.
+    App {
+        /// The whole URL.
+        url: CallbackUrl,
+        /// Its secrets, oldest first; the first live one signs.
+        secrets: Vec<Live<AppSecret>>,
+    },
+}
+
+impl Route {
+    /// Its URL, as it is stored.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Shop { base_url, .. } => base_url.as_str(),
+            Self::App { url, .. } => url.as_str(),
+        }
+    }
 }
 
 /// A secret and when it ends.
 #[derive(Debug, Clone)]
-pub struct LiveSecret {
+pub struct Live<S> {
     /// The secret.
-    pub secret: WebhookSecret,
+    pub secret: S,
     /// `None`: lives until it is rotated.
     pub expires_at_ms: Option<i64>,
 }
@@ -68,8 +99,12 @@ pub struct Job {
     pub lease_ends: Instant,
     /// Failed attempts before this one.
     pub failures: u32,
-    /// The name of the event.
+    /// The name of the event, or the operation.
     pub event: String,
+    /// Of a callback: its place among those of its app and shop.
+    pub place: Option<Place>,
+    /// Of an Install: when it is given up.
+    pub give_up_at_ms: Option<i64>,
     /// Whom to tell.
     pub recipient: Arc<Recipient>,
     /// What to tell, byte by byte.
@@ -78,6 +113,14 @@ pub struct Job {
     pub trace: TraceContext,
     /// The place in the pipeline; free again when the job is done.
     pub slot: Slot,
+}
+
+impl Job {
+    /// By whose rules its answer is weighed.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Kind::of_event(&self.event)
+    }
 }
 
 /// A job that has ended.

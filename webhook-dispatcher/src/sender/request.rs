@@ -1,9 +1,16 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use platform::clock::millis;
 use url::Url;
-use wire::{standard_webhooks, standard_webhooks::WebhookSecret, timed_signature};
+use wire::{
+    open2b::{self, AppSecret, Callback},
+    standard_webhooks::{self, WebhookSecret},
+    timed_signature,
+};
 
-use super::Job;
+use super::{Job, Live, Route};
 
 /// One attempt's request, whole. Nothing of our own traces goes to strangers.
 pub struct Signed {
@@ -24,28 +31,53 @@ pub enum CannotSign {
     /// Every secret of the endpoint has ended.
     #[error("the endpoint has no live secret")]
     NoSecret,
+    /// What was stored is no callback; its text is never told, it may hold an API key.
+    #[error("the message holds no callback")]
+    NoCallback,
     /// An id or a name that does not fit into a header.
     #[error("a header cannot be written: {0}")]
     Header(#[from] header::InvalidHeaderValue),
 }
 
 impl Signed {
-    /// Signs the job as of now, for every live secret (contracts.md section 3).
-    pub fn new(job: &Job, now_ms: i64) -> Result<Self, CannotSign> {
-        let url = job.recipient.base_url.of_event(&job.event)?;
-        let live = |end: Option<i64>| end.is_none_or(|end| end > now_ms);
-        let secrets: Vec<&WebhookSecret> = job
-            .recipient
-            .secrets
-            .iter()
-            .filter(|one| live(one.expires_at_ms))
-            .map(|one| &one.secret)
-            .collect();
-        if secrets.is_empty() {
-            return Err(CannotSign::NoSecret);
+    /// Signs the job as of now. `validity`: how long a callback is good.
+    pub fn new(job: &Job, now_ms: i64, validity: Duration) -> Result<Self, CannotSign> {
+        match &job.recipient.route {
+            Route::Shop { base_url, secrets } => {
+                webhook(job, base_url.of_event(&job.event)?, secrets, now_ms)
+            }
+            Route::App { url, secrets } => {
+                let expires = (now_ms + millis(validity)).div_euclid(1000);
+                callback(job, url.to_url(), first_live(secrets, now_ms)?, expires)
+            }
         }
-        Ok(Self { url, headers: headers(job, &secrets, now_ms.div_euclid(1000))?, body: job.body.clone() })
     }
+}
+
+/// An event, signed by every live secret (contracts.md section 3).
+fn webhook(job: &Job, url: Url, secrets: &[Live<WebhookSecret>], now_ms: i64) -> Result<Signed, CannotSign> {
+    let secrets: Vec<&WebhookSecret> = live(secrets, now_ms).collect();
+    if secrets.is_empty() {
+        return Err(CannotSign::NoSecret);
+    }
+    Ok(Signed { url, headers: headers(job, &secrets, now_ms.div_euclid(1000))?, body: job.body.clone() })
+}
+
+/// A callback, signed by the oldest live secret alone: its form has room for one signature (contracts.md section 4).
+fn callback(job: &Job, url: Url, secret: &AppSecret, expires: i64) -> Result<Signed, CannotSign> {
+    let callback: Callback = serde_json::from_slice(&job.body).map_err(|_| CannotSign::NoCallback)?;
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, form)]);
+    Ok(Signed { url, headers, body: open2b::form(&callback.sign(secret, expires)).into() })
+}
+
+fn first_live<S>(secrets: &[Live<S>], now_ms: i64) -> Result<&S, CannotSign> {
+    live(secrets, now_ms).next().ok_or(CannotSign::NoSecret)
+}
+
+fn live<S>(secrets: &[Live<S>], now_ms: i64) -> impl Iterator<Item = &S> {
+    let lives = move |one: &&Live<S>| one.expires_at_ms.is_none_or(|end| end > now_ms);
+    secrets.iter().filter(lives).map(|one| &one.secret)
 }
 
 fn headers(job: &Job, secrets: &[&WebhookSecret], t: i64) -> Result<HeaderMap, header::InvalidHeaderValue> {

@@ -19,6 +19,8 @@ pub struct Worker {
     pub client: Client,
     /// How long an attempt may last.
     pub longest_attempt: Duration,
+    /// How long a signed callback is good.
+    pub validity: Duration,
     /// The time.
     pub clock: Clock,
 }
@@ -27,6 +29,7 @@ pub struct Worker {
 struct Bench {
     client: Client,
     longest_attempt: Duration,
+    validity: Duration,
     clock: Clock,
     shutdown: Shutdown,
 }
@@ -37,6 +40,7 @@ impl Worker {
         let bench = Arc::new(Bench {
             client: self.client,
             longest_attempt: self.longest_attempt,
+            validity: self.validity,
             clock: self.clock,
             shutdown: shutdown.clone(),
         });
@@ -92,8 +96,8 @@ impl Bench {
     }
 
     async fn answer(&self, job: &Job, now_ms: i64) -> Answer {
-        match Signed::new(job, now_ms) {
-            Ok(request) => self.client.send(request).await,
+        match Signed::new(job, now_ms, self.validity) {
+            Ok(request) => job.kind().classify(self.client.send(request).await),
             Err(error) => {
                 let (delivery, endpoint) = (&job.lease.delivery_id, &job.recipient.endpoint_id);
                 tracing::error!(delivery, endpoint, %error, "a delivery cannot be signed");

@@ -1,16 +1,17 @@
 //! Deliveries: one message to one endpoint. Everything about leases is in [`super::lease`].
 
+use platform::db::now_ms_sql;
 use sea_orm::{
     ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select, UpdateMany,
+    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, UpdateMany,
     entity::prelude::*,
-    sea_query::{LockType, Query, SelectStatement},
+    sea_query::{LockBehavior, LockType, Query, SelectStatement},
 };
 
-use crate::domain::delivery::State;
+use crate::domain::{callback::Place, delivery::State, kind::Kind};
 
 /// A delivery. `attempts` numbers the attempts, `lease_token` the claims; `failures` counts the attempts that failed
-/// since the schedule began.
+/// since the schedule began. What is null for a webhook is told in the migration of callbacks.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "deliveries")]
@@ -32,6 +33,12 @@ pub struct Model {
     pub dead_reason: Option<String>,
     pub created_at_ms: i64,
     pub settled_at_ms: Option<i64>,
+    pub kind: String,
+    pub marketplace_id: Option<String>,
+    pub installation_id: Option<String>,
+    pub serial: Option<String>,
+    pub sequence: Option<i64>,
+    pub give_up_at_ms: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -41,6 +48,18 @@ impl Model {
     #[must_use]
     pub fn is(&self, state: State) -> bool {
         self.state == state.as_str()
+    }
+
+    /// By whose rules it is made.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Kind::of_event(&self.event)
+    }
+
+    /// The place of a callback among those of its app and shop.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        Some(Place { serial: self.serial.clone()?, sequence: self.sequence? })
     }
 }
 
@@ -53,20 +72,21 @@ pub struct Filter {
     pub state: Option<State>,
     /// Only those of this event.
     pub event: Option<String>,
+    /// Only those of this kind.
+    pub kind: Option<String>,
+    /// Only those to this app.
+    pub marketplace_id: Option<String>,
 }
 
 impl Filter {
-    fn apply(&self, mut query: Select<Entity>) -> Select<Entity> {
-        if let Some(instance_id) = &self.instance_id {
-            query = query.filter(Column::InstanceId.eq(instance_id));
-        }
-        if let Some(state) = self.state {
-            query = query.filter(Column::State.eq(state.as_str()));
-        }
-        if let Some(event) = &self.event {
-            query = query.filter(Column::Event.eq(event));
-        }
-        query
+    fn condition(&self) -> Condition {
+        let is = |column: Column, wanted: &Option<String>| wanted.as_ref().map(|wanted| column.eq(wanted));
+        Condition::all()
+            .add_option(is(Column::InstanceId, &self.instance_id))
+            .add_option(self.state.map(|state| Column::State.eq(state.as_str())))
+            .add_option(is(Column::Event, &self.event))
+            .add_option(is(Column::Kind, &self.kind))
+            .add_option(is(Column::MarketplaceId, &self.marketplace_id))
     }
 }
 
@@ -83,7 +103,7 @@ pub async fn list(
     limit: u64,
     offset: u64,
 ) -> Result<(Vec<Model>, u64), DbErr> {
-    let query = filter.apply(Entity::find());
+    let query = Entity::find().filter(filter.condition());
     let count = query.clone().count(db).await?;
     let page = query
         .order_by(Column::CreatedAtMs, Order::Desc)
@@ -183,6 +203,54 @@ pub async fn list_held_before(
         .limit(limit)
         .lock_exclusive()
         .all(tx)
+        .await
+}
+
+/// What is open of the serial before this place, kept as it is until the transaction ends.
+pub async fn list_earlier(tx: &impl ConnectionTrait, place: &Place) -> Result<Vec<Model>, DbErr> {
+    let open = Condition::all().add(Column::Serial.eq(&place.serial)).add(Column::SettledAtMs.is_null());
+    let earlier = Entity::find().filter(open.add(Column::Sequence.lt(place.sequence)));
+    earlier.order_by_asc(Column::Id).lock_exclusive().all(tx).await
+}
+
+/// Whether there is anything that [`list_overdue`] would find.
+pub async fn is_any_overdue(db: &impl ConnectionTrait, now_ms: i64) -> Result<bool, DbErr> {
+    Entity::find().filter(overdue(db, now_ms)).exists(db).await
+}
+
+/// What is open, not in flight and may be tried no more, at most `limit`; kept as it is until the transaction ends.
+/// What somebody else has is passed over.
+pub async fn list_overdue(tx: &impl ConnectionTrait, now_ms: i64, limit: u64) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(overdue(tx, now_ms))
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(tx)
+        .await
+}
+
+/// A lease is measured by the store's clock, what may be tried by ours.
+fn overdue(db: &impl ConnectionTrait, now_ms: i64) -> Condition {
+    let store_now = Expr::cust(now_ms_sql(db.get_database_backend()));
+    Condition::all()
+        .add(Column::GiveUpAtMs.lte(now_ms))
+        .add(Column::SettledAtMs.is_null())
+        .add(sea_orm::ExprTrait::lt(Expr::col(Column::LeaseUntilMs), store_now))
+}
+
+/// When the next delivery that nobody holds may be tried no more.
+pub async fn next_give_up_ms(db: &impl ConnectionTrait, now_ms: i64) -> Result<Option<i64>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::GiveUpAtMs)
+        .filter(Column::GiveUpAtMs.gt(now_ms))
+        .filter(Column::SettledAtMs.is_null())
+        .filter(Column::LeaseUntilMs.eq(0))
+        .order_by_asc(Column::GiveUpAtMs)
+        .limit(1)
+        .into_tuple()
+        .one(db)
         .await
 }
 

@@ -1,14 +1,15 @@
-//! Endpoints: one per instance.
+//! Endpoints: one per instance, one per hosted app.
 
 use platform::db::now_ms_sql;
 use sea_orm::{
-    ActiveModelTrait as _, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, Order,
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, Order,
     PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
 };
 
-use crate::domain::endpoint::Standing;
+use crate::domain::endpoint::{Owner, Standing};
 
-/// An endpoint. It is disabled by its instance (`tenant_disabled`) or by us (`disabled_reason`).
+/// An endpoint: of an instance (`instance_id`), or of a hosted app (`marketplace_id`). It is disabled by its instance
+/// (`tenant_disabled`) or by us (`disabled_reason`).
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "endpoints")]
@@ -16,7 +17,9 @@ use crate::domain::endpoint::Standing;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    pub instance_id: String,
+    pub kind: String,
+    pub instance_id: Option<String>,
+    pub marketplace_id: Option<String>,
     pub base_url: String,
     pub sealed_secrets: Vec<u8>,
     pub revision: i64,
@@ -43,30 +46,59 @@ impl Model {
     }
 }
 
+/// Which endpoints are asked for.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Only this instance's.
+    pub instance_id: Option<String>,
+    /// Only those of this kind.
+    pub kind: Option<String>,
+    /// Only this app's.
+    pub marketplace_id: Option<String>,
+}
+
+impl Filter {
+    fn condition(&self) -> Condition {
+        let is = |column: Column, wanted: &Option<String>| wanted.as_ref().map(|wanted| column.eq(wanted));
+        Condition::all()
+            .add_option(is(Column::InstanceId, &self.instance_id))
+            .add_option(is(Column::Kind, &self.kind))
+            .add_option(is(Column::MarketplaceId, &self.marketplace_id))
+    }
+}
+
+fn of_owner(owner: &Owner) -> Expr {
+    match owner {
+        Owner::Instance(id) => Column::InstanceId.eq(id),
+        Owner::App(id) => Column::MarketplaceId.eq(id),
+    }
+}
+
 /// The store's clock beside a row.
 #[derive(FromQueryResult)]
 struct StoreNow {
     store_now_ms: i64,
 }
 
-/// The instance's endpoint, kept as it is until the transaction ends.
-pub async fn find_by_instance(tx: &impl ConnectionTrait, instance_id: &str) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::InstanceId.eq(instance_id)).lock_exclusive().one(tx).await
+/// The owner's endpoint, kept as it is until the transaction ends.
+pub async fn find_by_owner(tx: &impl ConnectionTrait, owner: &Owner) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(of_owner(owner)).lock_exclusive().one(tx).await
 }
 
 /// The same for reading it: others may read it too, and nobody may disable it until the transaction ends.
 /// With it, the store's own time.
-pub async fn find_to_tell(
-    tx: &impl ConnectionTrait,
-    instance_id: &str,
-) -> Result<Option<(Model, i64)>, DbErr> {
-    let found = Entity::find().filter(Column::InstanceId.eq(instance_id)).lock_shared().one(tx).await?;
+pub async fn find_to_tell(tx: &impl ConnectionTrait, owner: &Owner) -> Result<Option<(Model, i64)>, DbErr> {
+    let found = Entity::find().filter(of_owner(owner)).lock_shared().one(tx).await?;
     let Some(endpoint) = found else { return Ok(None) };
+    Ok(Some((endpoint, store_now_ms(tx).await?)))
+}
+
+async fn store_now_ms(tx: &impl ConnectionTrait) -> Result<i64, DbErr> {
     let now = format!("SELECT {} AS store_now_ms", now_ms_sql(tx.get_database_backend()));
     let now = sea_orm::Statement::from_string(tx.get_database_backend(), now);
     let now = StoreNow::find_by_statement(now).one(tx).await?;
     let now = now.ok_or_else(|| DbErr::RecordNotFound("the store did not tell its time".to_owned()))?;
-    Ok(Some((endpoint, now.store_now_ms)))
+    Ok(now.store_now_ms)
 }
 
 /// An endpoint by its id, kept as it is until the transaction ends.
@@ -87,14 +119,11 @@ pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<
 /// A page, newest first, and how many there are.
 pub async fn list(
     db: &impl ConnectionTrait,
-    instance_id: Option<&str>,
+    filter: &Filter,
     limit: u64,
     offset: u64,
 ) -> Result<(Vec<Model>, u64), DbErr> {
-    let mut query = Entity::find();
-    if let Some(instance_id) = instance_id {
-        query = query.filter(Column::InstanceId.eq(instance_id));
-    }
+    let query = Entity::find().filter(filter.condition());
     let count = query.clone().count(db).await?;
     let page = query
         .order_by(Column::CreatedAtMs, Order::Desc)

@@ -45,6 +45,10 @@ pub struct Claim<'a> {
     pub busy: &'a [String],
 }
 
+/// A callback waits while an earlier one of its serial is open. A webhook has none, and is not looked up.
+const IN_TURN: &str = "(due.serial IS NULL OR NOT EXISTS (SELECT 1 FROM deliveries AS earlier \
+    WHERE earlier.serial = due.serial AND earlier.sequence < due.sequence AND earlier.settled_at_ms IS NULL))";
+
 /// Claims due deliveries, the longest due first. What another replica is claiming right now is passed over.
 pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<Model>, DbErr> {
     let backend = tx.get_database_backend();
@@ -53,13 +57,14 @@ pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<M
     let idle = if marks.is_empty() {
         String::new()
     } else {
-        format!("AND endpoint_id NOT IN ({})", marks.join(", "))
+        format!("AND due.endpoint_id NOT IN ({})", marks.join(", "))
     };
     let sql = format!(
         "UPDATE deliveries SET lease_until_ms = {now} + $1, attempts = attempts + 1, \
          lease_token = lease_token + 1 WHERE id IN (\
-         SELECT id FROM deliveries WHERE state = $2 AND next_attempt_at_ms <= $3 AND lease_until_ms < {now} {idle} \
-         ORDER BY next_attempt_at_ms, id LIMIT $4 {skip_locked}) RETURNING *"
+         SELECT due.id FROM deliveries AS due WHERE due.state = $2 AND due.next_attempt_at_ms <= $3 \
+         AND due.lease_until_ms < {now} AND {IN_TURN} {idle} \
+         ORDER BY due.next_attempt_at_ms, due.id LIMIT $4 {skip_locked}) RETURNING *"
     );
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
     let mut values: Vec<Value> =
@@ -129,12 +134,17 @@ pub async fn hold(tx: &impl ConnectionTrait, lease: &Lease, now_ms: i64) -> Resu
     write(tx, update, lease).await
 }
 
-/// No more attempts. False: too late.
-pub async fn die(tx: &impl ConnectionTrait, lease: &Lease, reason: &str, now_ms: i64) -> Result<bool, DbErr> {
-    let update = fail_in(State::Dead, None)
-        .col_expr(Column::DeadReason, Expr::value(reason))
+/// No more attempts: it stands in this state, for the reason. Nothing: too late.
+pub async fn end(
+    tx: &impl ConnectionTrait,
+    lease: &Lease,
+    (state, reason): (State, Option<&str>),
+    now_ms: i64,
+) -> Result<Option<Model>, DbErr> {
+    let update = fail_in(state, None)
+        .col_expr(Column::DeadReason, Expr::value(reason.map(str::to_owned)))
         .col_expr(Column::SettledAtMs, Expr::value(now_ms));
-    write(tx, update, lease).await
+    Ok(update.filter(held(lease)).exec_with_returning(tx).await?.pop())
 }
 
 /// Gives back what was not attempted: the attempt's number is free again, the token is not, and anyone may claim it.

@@ -3,7 +3,8 @@
 use platform::telemetry::TraceContext;
 use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel as _, entity::prelude::*};
 
-/// A message. Its body is sealed: it holds the licence key and the buyer's e-mail.
+/// A message. Its body is sealed: it holds the licence key and the buyer's e-mail, or an API key. That of a callback is
+/// wiped when it settles, and empty from then on.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "messages")]
@@ -32,6 +33,13 @@ impl Model {
 /// Adds one.
 pub async fn create(tx: &impl ConnectionTrait, message: Model) -> Result<(), DbErr> {
     Entity::insert(message.into_active_model()).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// Wipes what a message said.
+pub async fn wipe(tx: &impl ConnectionTrait, id: &str) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(Column::SealedBody, Expr::value(Vec::<u8>::new()));
+    update.filter(Column::Id.eq(id)).exec(tx).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The dispatcher's rows: endpoints, messages, deliveries, attempts.
+//! The dispatcher's rows: endpoints, messages, deliveries, attempts, serials.
 
 pub mod attempt;
 pub mod delivery;
@@ -6,3 +6,4 @@ pub mod endpoint;
 pub mod lease;
 pub mod message;
 pub mod migrations;
+pub mod serial;

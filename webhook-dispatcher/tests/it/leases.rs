@@ -119,6 +119,12 @@ fn waiting(due_ms: i64) -> delivery::Model {
         dead_reason: None,
         created_at_ms: due_ms,
         settled_at_ms: None,
+        kind: "webhook".to_owned(),
+        marketplace_id: None,
+        installation_id: None,
+        serial: None,
+        sequence: None,
+        give_up_at_ms: None,
     }
 }
 

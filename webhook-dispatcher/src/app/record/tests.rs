@@ -19,7 +19,7 @@ use super::*;
 use crate::{
     Migrator, config,
     domain::{answer::Answer, delivery::State, target::BaseUrl},
-    sender::Recipient,
+    sender::{Recipient, Route},
     store::{delivery, lease::Lease},
 };
 
@@ -56,15 +56,15 @@ impl Store {
         delivery::create(self.app.db.write(), row).await.unwrap();
         let recipient = Recipient {
             endpoint_id: endpoint_id.to_owned(),
-            instance_id: endpoint_id.to_owned(),
-            base_url: BaseUrl::parse(URL).unwrap(),
-            secrets: Vec::new(),
+            route: Route::Shop { base_url: BaseUrl::parse(URL).unwrap(), secrets: Vec::new() },
         };
         let job = Job {
             lease,
             lease_ends: Instant::now() + WAIT,
             failures: 0,
             event: "license-issued".to_owned(),
+            place: None,
+            give_up_at_ms: None,
             recipient: Arc::new(recipient),
             body: "{}".into(),
             trace: TraceContext::default(),
@@ -105,7 +105,9 @@ impl Store {
 fn endpoint_row(id: &str) -> endpoint::Model {
     endpoint::Model {
         id: id.to_owned(),
-        instance_id: id.to_owned(),
+        kind: "webhook".to_owned(),
+        instance_id: Some(id.to_owned()),
+        marketplace_id: None,
         base_url: URL.to_owned(),
         sealed_secrets: Vec::new(),
         revision: 1,
@@ -134,6 +136,12 @@ fn delivery_row(id: &str, endpoint_id: &str) -> delivery::Model {
         dead_reason: None,
         created_at_ms: 0,
         settled_at_ms: None,
+        kind: "webhook".to_owned(),
+        marketplace_id: None,
+        installation_id: None,
+        serial: None,
+        sequence: None,
+        give_up_at_ms: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The dispatcher's schema.
 
 mod m0001_create_deliveries;
+mod m0002_add_callbacks;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -13,6 +14,7 @@ impl MigratorTrait for Migrator {
             Box::new(platform::outbox::CreateOutbox),
             Box::new(platform::inbox::CreateInbox),
             Box::new(m0001_create_deliveries::Migration),
+            Box::new(m0002_add_callbacks::Migration),
         ]
     }
 }
