@@ -1,0 +1,9 @@
+//! The sample app over HTTP, its command line, and the guide that goes with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod callbacks;
+mod command;
+mod harness;
+mod page;
+mod vectors;
