@@ -1,12 +1,16 @@
 //! What the service is told before it starts.
 
+use std::time::Duration;
+
 use platform::{
+    Random,
     admin::AdminConfig,
     bus::NatsConfig,
     config::{Config as Checked, Problems},
     db::DatabaseConfig,
     grpc::GrpcConfig,
     lifecycle::LifecycleConfig,
+    sealing::{Sealer, SealingConfig},
     secret::Secret,
     service::{Base, ServiceConfig, StoreConfig},
     telemetry::TelemetryConfig,
@@ -16,6 +20,7 @@ use url::Url;
 use wire::keys::{SigningKey, VerifyingKey};
 
 const MIB: u64 = 1024 * 1024;
+const MAX_NOTICE_DAYS: u32 = 3_650;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +44,10 @@ pub struct Config {
     pub artifacts: ArtifactsConfig,
     /// What is published, and how it is vouched for.
     pub catalog: CatalogConfig,
+    /// Seals this service's own rows: the secrets of hosted apps.
+    pub sealing: SealingConfig,
+    /// Seals what travels on the bus; the same in all services.
+    pub bus_sealing: SealingConfig,
 }
 
 /// Where the releases' bytes are kept.
@@ -76,6 +85,13 @@ pub struct CatalogConfig {
     /// The largest ZIP that is taken.
     #[serde(default = "default_max_package_bytes")]
     pub max_package_bytes: u64,
+    /// How long shops have at least before a release may be required of them (contracts.md section 4).
+    #[serde(default = "default_minimum_notice_days")]
+    pub minimum_notice_days: u32,
+}
+
+fn default_minimum_notice_days() -> u32 {
+    30
 }
 
 fn default_max_package_bytes() -> u64 {
@@ -83,10 +99,21 @@ fn default_max_package_bytes() -> u64 {
 }
 
 impl CatalogConfig {
-    /// This signing key, no earlier ones, and packages of the usual size.
+    /// This signing key, no earlier ones, packages of the usual size and the usual notice.
     #[must_use]
     pub fn new(signing_key: Secret) -> Self {
-        Self { signing_key, previous_keys: Vec::new(), max_package_bytes: default_max_package_bytes() }
+        Self {
+            signing_key,
+            previous_keys: Vec::new(),
+            max_package_bytes: default_max_package_bytes(),
+            minimum_notice_days: default_minimum_notice_days(),
+        }
+    }
+
+    /// How long shops have at least before a release may be required of them.
+    #[must_use]
+    pub fn minimum_notice(&self) -> Duration {
+        Duration::from_hours(24) * self.minimum_notice_days
     }
 
     fn check(&self, problems: &mut Problems) {
@@ -97,6 +124,9 @@ impl CatalogConfig {
         // A ZIP is held in memory while it is checked.
         if !(1..=512 * MIB).contains(&self.max_package_bytes) {
             problems.add("catalog.max_package_bytes", "must be between 1 and 536870912 (512 MiB)");
+        }
+        if self.minimum_notice_days > MAX_NOTICE_DAYS {
+            problems.add("catalog.minimum_notice_days", "must be at most 3650 (ten years)");
         }
     }
 }
@@ -149,15 +179,33 @@ impl ArtifactsConfig {
 }
 
 impl Checked for Config {
-    const SECTIONS: &'static [&'static str] =
-        &["telemetry", "admin", "bus", "lifecycle", "database", "grpc", "artifacts", "catalog"];
+    const SECTIONS: &'static [&'static str] = &[
+        "telemetry",
+        "admin",
+        "bus",
+        "lifecycle",
+        "database",
+        "grpc",
+        "artifacts",
+        "catalog",
+        "sealing",
+        "bus_sealing",
+    ];
 
     fn check(&self, problems: &mut Problems) {
         self.database.check(problems);
         self.grpc.check(problems);
         self.artifacts.check(problems);
         self.catalog.check(problems);
+        check_sealing("sealing.keys", &self.sealing, problems);
+        check_sealing("bus_sealing.keys", &self.bus_sealing, problems);
     }
+}
+
+/// The ring is only tried here, and seals nothing, so any randomness does.
+fn check_sealing(key: &str, config: &SealingConfig, problems: &mut Problems) {
+    let ring: Result<Sealer, _> = Sealer::new(config, Random::seeded(0));
+    problems.check(key, ring);
 }
 
 impl ServiceConfig for Config {
@@ -185,6 +233,7 @@ mod tests {
     use super::*;
 
     const SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+    const RING: &str = "1:nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 
     fn vars(more: &[(&str, &str)]) -> BTreeMap<String, String> {
         let base = [
@@ -195,6 +244,8 @@ mod tests {
             ("MERCATO__GRPC__CALLERS__GATEWAY", "0123456789abcdef01234567"),
             ("MERCATO__ARTIFACTS__URL", "file:///var/lib/mercato"),
             ("MERCATO__CATALOG__SIGNING_KEY", SEED),
+            ("MERCATO__SEALING__KEYS", RING),
+            ("MERCATO__BUS_SEALING__KEYS", RING),
         ];
         base.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
@@ -206,6 +257,7 @@ mod tests {
     #[test]
     fn a_folder_needs_nothing_more_and_the_limit_is_fifty_mib() {
         let config: Config = load_from(vars(&[])).unwrap();
+        assert_eq!(config.catalog.minimum_notice(), Duration::from_hours(720));
         assert_eq!(config.catalog.max_package_bytes, 52_428_800);
         assert!(!config.artifacts.public);
     }
@@ -225,6 +277,9 @@ mod tests {
         assert!(refusal(&[("MERCATO__ARTIFACTS__URL", "file://folder/x")]).contains("whole path"));
         assert!(refusal(&[("MERCATO__ARTIFACTS__PUBLIC", "true")]).contains("artifacts.public"));
         assert!(refusal(&[("MERCATO__CATALOG__MAX_PACKAGE_BYTES", "0")]).contains("max_package_bytes"));
+        assert!(refusal(&[("MERCATO__CATALOG__MINIMUM_NOTICE_DAYS", "4000")]).contains("at most 3650"));
+        assert!(refusal(&[("MERCATO__SEALING__KEYS", "x")]).contains("sealing.keys:"));
+        assert!(refusal(&[("MERCATO__BUS_SEALING__KEYS", "x")]).contains("bus_sealing.keys:"));
         assert!(refusal(&[("MERCATO__CATALOG__PREVIOUS_KEYS", "[\"zz\"]")]).contains("previous_keys"));
         let refusal = refusal(&[("MERCATO__CATALOG__SIGNING_KEY", "hunter2")]);
         assert!(refusal.contains("catalog.signing_key") && !refusal.contains("hunter2"), "{refusal}");

@@ -53,7 +53,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let artifacts = Artifacts::open(&config.artifacts)?;
     let projection = Projection::new(db.clone());
     check_readiness(&common, &artifacts, &projection);
-    let app = App::new(&config.catalog, &common, db.clone(), artifacts, projection.clone())?;
+    let app = App::new(&config, &common, db.clone(), artifacts, projection.clone())?;
     let server = server(&config, &common, app).await?;
 
     let mut tasks = Tasks::new(shutdown);

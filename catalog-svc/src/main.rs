@@ -9,8 +9,8 @@ use platform::service::{self, StoreCommand};
 /// What Mercato sells: vendors, apps, their releases and the bytes of each, search and updates.
 ///
 /// Needs DATABASE_URL, NATS_URL, MERCATO__ADMIN__LISTEN, MERCATO__GRPC__LISTEN, MERCATO__GRPC__CALLERS__GATEWAY,
-/// MERCATO__ARTIFACTS__URL (file:///folder or s3://bucket/prefix) and MERCATO__CATALOG__SIGNING_KEY (the base64
-/// of an Ed25519 seed).
+/// MERCATO__ARTIFACTS__URL (file:///folder or s3://bucket/prefix), MERCATO__CATALOG__SIGNING_KEY (the base64
+/// of an Ed25519 seed), MERCATO__SEALING__KEYS and MERCATO__BUS_SEALING__KEYS (id:base64 of 32 bytes).
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Cli {

@@ -1,9 +1,11 @@
 //! What the domain refuses, as an answer.
 
-use platform::AppError;
-use wire::{package::PackageError, release::ReleaseError};
+use platform::{AppError, Code};
+use wire::{manifest::ManifestError, package::PackageError, release::ReleaseError};
 
-use crate::domain::{ImportError, PageError, ParseKindError, VendorError, YankReasonError};
+use crate::domain::{
+    ImportError, Kind, NoticeError, PageError, ParseKindError, RotationError, VendorError, YankReasonError,
+};
 
 /// What is wrong with the request itself.
 fn invalid(error: impl std::error::Error) -> AppError {
@@ -16,13 +18,25 @@ pub(super) fn unsigned(error: ReleaseError) -> AppError {
 
 pub(super) fn refused_package(error: PackageError) -> AppError {
     match error {
-        PackageError::ArchiveTooLarge(limit) => too_large(limit),
+        PackageError::ArchiveTooLarge(limit) => too_large(Kind::Plugin, limit),
         error => AppError::invalid(format!("the package is refused: {error}")),
     }
 }
 
-pub(crate) fn too_large(limit: u64) -> AppError {
-    AppError::new(platform::Code::TooLarge, format!("the ZIP is too large; at most {limit} bytes are taken"))
+pub(super) fn refused_manifest(error: ManifestError) -> AppError {
+    match error {
+        ManifestError::TooLarge => AppError::new(Code::TooLarge, error.to_string()),
+        error => AppError::invalid(format!("the manifest is refused: {error}")),
+    }
+}
+
+pub(crate) fn too_large(kind: Kind, limit: u64) -> AppError {
+    let what = if kind == Kind::Hosted { "manifest.json" } else { "the ZIP" };
+    AppError::new(Code::TooLarge, format!("{what} is too large; at most {limit} bytes are taken"))
+}
+
+pub(super) fn unknown_app() -> AppError {
+    AppError::not_found("there is no app of this name in the marketplace")
 }
 
 pub(super) fn unknown_vendor() -> AppError {
@@ -60,8 +74,25 @@ impl From<YankReasonError> for AppError {
 impl From<ImportError> for AppError {
     fn from(error: ImportError) -> Self {
         match error {
-            ImportError::OtherVendor => invalid(error),
-            ImportError::VersionTaken | ImportError::TypeChanged => Self::conflict(error.to_string()),
+            ImportError::OtherVendor | ImportError::Hosted | ImportError::NotHosted => invalid(error),
+            ImportError::VersionTaken | ImportError::TypeChanged | ImportError::KindChanged => {
+                Self::conflict(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<NoticeError> for AppError {
+    fn from(error: NoticeError) -> Self {
+        invalid(error)
+    }
+}
+
+impl From<RotationError> for AppError {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::Overlap => invalid(error),
+            RotationError::TooMany => Self::conflict(error.to_string()),
         }
     }
 }

@@ -4,31 +4,47 @@ use proto::events::{ReleaseChanged, subject};
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 use wire::{
     keys::VerifyingKey,
-    manifest::Manifest,
-    package::{self, Limits},
-    release::{ArtifactDigest, ReleaseSignature, sign_statement, verify_vendor_signature},
+    manifest::{self, Manifest},
+    open2b::AppSecret,
+    release::sign_statement,
 };
 
-use super::{
-    App,
-    errors::{refused_package, unknown_vendor, unsigned},
-};
+use super::{App, errors::unknown_vendor, package};
 use crate::{
-    domain::{Artifact, Candidate, Decision, Kind, Release, ReleaseState, Vendor, check_vendor, decide},
+    domain::{
+        Candidate, Content, Decision, Kind, Release, ReleaseState, Vendor, check_notice, check_vendor, decide,
+    },
     store,
 };
 
-/// What an operator says about a ZIP.
+/// What an operator says about a ZIP, or about the manifest of a hosted app.
 #[derive(Debug, Clone)]
 pub struct Import {
     /// `vnd_…`
     pub vendor_id: String,
-    /// Base64 of the vendor's signature over the ZIP's bytes.
+    /// Base64 of the vendor's signature.
     pub signature: String,
     /// How a shop runs it.
     pub kind: Kind,
     /// Mends a security fault.
     pub security: bool,
+    /// When every installation shall be at least here, Unix milliseconds.
+    pub required_after_ms: Option<i64>,
+}
+
+/// What an import has come to.
+#[derive(Debug)]
+pub struct Imported {
+    /// The release.
+    pub release: Release,
+    /// Where this was a hosted app's first release: its secret, answered here and nowhere else.
+    pub app_secret: Option<AppSecret>,
+}
+
+/// Of two imports at once the product's lock and the index let one through.
+enum Publishing {
+    Done(Imported),
+    Exists(Release),
 }
 
 impl App {
@@ -37,128 +53,142 @@ impl App {
         self.imports.clone().acquire_owned().await.map_err(AppError::unexpected)
     }
 
-    /// The largest ZIP that is taken.
+    /// The most bytes that are taken of this kind.
     #[must_use]
-    pub fn max_package_bytes(&self) -> u64 {
-        self.limits.archive_bytes
+    pub fn max_bytes(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Plugin | Kind::Static => self.limits.archive_bytes,
+            Kind::Hosted => manifest::MAX_BYTES as u64,
+        }
     }
 
-    /// Publishes a ZIP as a release. The same bytes again are the same release again.
+    /// Publishes a ZIP, or the manifest of a hosted app, as a release. The same again is the same release again.
     ///
     /// The bytes are stored before the rows: an artefact that no row names is harmless, a row without its artefact
     /// is not.
-    pub async fn import_release(&self, import: Import, zip: Bytes) -> AppResult<Release> {
+    pub async fn import_release(&self, import: Import, bytes: Bytes) -> AppResult<Imported> {
         let vendor =
             store::find_vendor(self.db.read(), &import.vendor_id).await?.ok_or_else(unknown_vendor)?;
-        let candidate = self.check(import, &vendor, zip.clone()).await?;
+        let candidate = self.check(import, &vendor, bytes.clone()).await?;
         check_vendor(&candidate.manifest, &vendor.name)?;
-        if let Some(release) = self.find_published(&candidate).await? {
-            return Ok(self.visible(release).await);
+        let now_ms = self.clock.now_ms();
+        if let Some(release) = self.find_published(&candidate, now_ms).await? {
+            return Ok(self.visible(Imported { release, app_secret: None }).await);
         }
-        self.artifacts.put(&candidate.artifact.sha256, zip).await?;
+        if let Some(artifact) = candidate.content.artifact() {
+            self.artifacts.put(&artifact.sha256, bytes).await?;
+        }
+        let imported = self.save(&vendor, candidate, now_ms).await?;
+        Ok(self.visible(imported).await)
+    }
+
+    async fn save(&self, vendor: &Vendor, candidate: Candidate, now_ms: i64) -> AppResult<Imported> {
         let tx = self.db.begin().await?;
-        let (release, is_new) = self.publish(&tx, &vendor, candidate).await?;
-        if is_new {
-            tx.commit().await?;
-            metrics::counter!("catalog_releases_published_total").increment(1);
-            tracing::info!(release = release.id, app = %release.manifest.marketplace_id, "release published");
-        } else {
-            drop(tx);
-        }
-        Ok(self.visible(release).await)
+        let imported = match self.publish(&tx, vendor, candidate, now_ms).await? {
+            Publishing::Exists(release) => return Ok(Imported { release, app_secret: None }),
+            Publishing::Done(imported) => imported,
+        };
+        tx.commit().await?;
+        metrics::counter!("catalog_releases_published_total").increment(1);
+        let release = &imported.release;
+        tracing::info!(release = release.id, app = %release.manifest.marketplace_id, "release published");
+        Ok(imported)
     }
 
     /// Who is told of a release can read it here at once, also where another replica has just published it.
-    async fn visible(&self, release: Release) -> Release {
-        self.refresh(&[release.manifest.marketplace_id.to_string()]).await;
-        release
+    async fn visible(&self, imported: Imported) -> Imported {
+        self.refresh(&[imported.release.manifest.marketplace_id.to_string()]).await;
+        imported
     }
 
     /// Inflating and hashing take long enough to hold up a thread that serves others.
-    async fn check(&self, import: Import, vendor: &Vendor, zip: Bytes) -> AppResult<Candidate> {
+    async fn check(&self, import: Import, vendor: &Vendor, bytes: Bytes) -> AppResult<Candidate> {
         let keys: Vec<VerifyingKey> = vendor.keys.iter().map(|key| key.key).collect();
         let limits = self.limits;
-        spawn_blocking(move || read_package(&import, &keys, &zip, &limits))
+        spawn_blocking(move || package::read(&import, &keys, &bytes, &limits))
             .await
             .map_err(AppError::unexpected)?
     }
 
     /// The release that these bytes are already; an early answer that saves storing what will be refused.
-    async fn find_published(&self, candidate: &Candidate) -> AppResult<Option<Release>> {
+    async fn find_published(&self, candidate: &Candidate, now_ms: i64) -> AppResult<Option<Release>> {
         let db = self.db.read();
-        let Some(product) = store::find_product(db, &candidate.manifest.marketplace_id).await? else {
-            return Ok(None);
+        let product = store::find_product(db, &candidate.manifest.marketplace_id).await?;
+        let same_version = match &product {
+            Some(product) => store::find_release(db, &product.id, &candidate.manifest.version).await?,
+            None => None,
         };
-        let same_version = store::find_release(db, &product.id, &candidate.manifest.version).await?;
-        match decide(Some(product.app_type), same_version.as_ref(), candidate)? {
-            Decision::Publish => Ok(None),
+        match decide(product.map(|product| product.known), same_version.as_ref(), candidate)? {
             Decision::Exists(_) => Ok(same_version),
+            Decision::Publish => {
+                check_notice(candidate.required_after_ms, now_ms, self.minimum_notice)?;
+                Ok(None)
+            }
         }
     }
 
-    /// The release, and whether this transaction made it: of two imports at once the index lets one through.
-    async fn publish(&self, tx: &Tx, vendor: &Vendor, candidate: Candidate) -> AppResult<(Release, bool)> {
-        let now_ms = self.clock.now_ms();
-        let new_id = self.ids.generate("ccmp");
-        store::create_product(&**tx, new_id, &candidate.manifest, &vendor.id, now_ms).await?;
-        let product = store::find_product(&**tx, &candidate.manifest.marketplace_id).await?;
+    async fn publish(
+        &self,
+        tx: &Tx,
+        vendor: &Vendor,
+        candidate: Candidate,
+        now_ms: i64,
+    ) -> AppResult<Publishing> {
+        store::create_product(&**tx, self.ids.generate("ccmp"), &candidate, &vendor.id, now_ms).await?;
+        let product = store::lock_product(&**tx, &candidate.manifest.marketplace_id).await?;
         let product =
             product.ok_or_else(|| AppError::unexpected("a product that was just created is missing"))?;
         let same_version = store::find_release(&**tx, &product.id, &candidate.manifest.version).await?;
-        if let Decision::Exists(release) = decide(Some(product.app_type), same_version.as_ref(), &candidate)?
-        {
-            return Ok((release.clone(), false));
+        if let Decision::Exists(release) = decide(Some(product.known), same_version.as_ref(), &candidate)? {
+            return Ok(Publishing::Exists(release.clone()));
         }
-        let release = self.sign(product.id, candidate, now_ms)?;
+        let endpoint = self.find_endpoint(tx, &product).await?;
+        let release = self.sign(product.id.clone(), candidate, now_ms)?;
         if !store::create_release(&**tx, &release).await? {
             return Err(AppError::conflict("this version is being published right now; send it again"));
         }
+        let app_secret = self.ensure_secret(tx, &product, now_ms).await?;
+        self.announce_if_moved(tx, product, endpoint, now_ms).await?;
         announce(&**tx, &self.ids, now_ms, subject::RELEASE_PUBLISHED, &event_of(&release)).await?;
-        Ok((release, true))
+        Ok(Publishing::Done(Imported { release, app_secret }))
     }
 
     fn sign(&self, product_id: String, candidate: Candidate, now_ms: i64) -> AppResult<Release> {
-        let Candidate { manifest, kind, artifact, vendor_signature, security } = candidate;
+        let Candidate { manifest, content, vendor_signature, security, required_after_ms } = candidate;
         let signature =
-            sign_statement(&self.signer.key, &manifest.marketplace_id, &manifest.version, &artifact.sha256);
+            sign_statement(&self.signer.key, &manifest.marketplace_id, &manifest.version, content.digest());
         Ok(Release {
             id: self.ids.generate("rel"),
             product_id,
-            kind,
-            manifest_json: shown(&manifest)?,
+            manifest_json: shown(&manifest, &content)?,
             manifest,
-            artifact,
+            content,
             signature,
             vendor_signature,
             security,
+            required_after_ms,
             published_at_ms: now_ms,
             state: ReleaseState::Published,
         })
     }
 }
 
-/// The signature is checked before anything is made of the bytes: a ZIP of a stranger isn't even opened.
-fn read_package(import: &Import, keys: &[VerifyingKey], zip: &[u8], limits: &Limits) -> AppResult<Candidate> {
-    let key_id = verify_vendor_signature(keys, zip, &import.signature).map_err(unsigned)?;
-    let package = package::inspect(zip, limits).map_err(refused_package)?;
-    Ok(Candidate {
-        manifest: package.manifest().clone(),
-        kind: import.kind,
-        artifact: Artifact { sha256: ArtifactDigest::of(zip), size: zip.len() as u64 },
-        vendor_signature: ReleaseSignature { key_id, value: import.signature.trim().to_owned() },
-        security: import.security,
-    })
-}
-
-/// The manifest as it is kept and shown. It is read back with every start, so it must be readable.
-fn shown(manifest: &Manifest) -> AppResult<String> {
-    let json = serde_json::to_string(manifest).map_err(AppError::unexpected)?;
+/// The manifest as it is kept and shown: a hosted app's in the form that is signed. It is read back with every start,
+/// so it must be readable.
+fn shown(manifest: &Manifest, content: &Content) -> AppResult<String> {
+    let json = match content {
+        Content::Hosted(_) => String::from_utf8(manifest.canonical()).map_err(AppError::unexpected)?,
+        Content::Plugin(_) | Content::Static(_) => {
+            serde_json::to_string(manifest).map_err(AppError::unexpected)?
+        }
+    };
     serde_json::from_str::<Manifest>(&json).map_err(AppError::unexpected)?;
     Ok(json)
 }
 
 /// What the bus is told of a release, published or yanked.
 pub(super) fn event_of(release: &Release) -> ReleaseChanged {
+    let api = release.api();
     ReleaseChanged {
         marketplace_id: release.manifest.marketplace_id.to_string(),
         version: release.version().to_string(),
@@ -166,5 +196,11 @@ pub(super) fn event_of(release: &Release) -> ReleaseChanged {
         changelog_url: release.manifest.changelog_url.clone(),
         security: release.security,
         published_at_ms: release.published_at_ms,
+        kind: release.kind().as_str().to_owned(),
+        surface: release.surface().digest(),
+        api_min_version: api.map(|api| api.min_version),
+        api_max_version: api.map(|api| api.max_version),
+        price_cents: release.manifest.price_eur.cents().into(),
+        permissions: release.manifest.permissions().to_vec(),
     }
 }

@@ -1,17 +1,20 @@
 //! The use cases: load → decide → save, and what is announced with it.
 
 mod errors;
+mod hosted;
 mod import;
+mod package;
 mod read;
 mod vendors;
 mod yank;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 pub(crate) use errors::too_large;
-pub use import::Import;
-use platform::{Clock, Ids, Random, db::Db};
+pub use hosted::Rotated;
+pub use import::{Import, Imported};
+use platform::{Clock, Ids, Random, db::Db, sealing::Sealer};
 pub use read::Feed;
 use tokio::sync::Semaphore;
 pub use vendors::NewVendor;
@@ -20,7 +23,12 @@ use wire::{
     package::Limits,
 };
 
-use crate::{artifacts::Artifacts, config::CatalogConfig, domain::PublicKey, projection::Projection};
+use crate::{
+    artifacts::Artifacts,
+    config::{CatalogConfig, Config},
+    domain::PublicKey,
+    projection::Projection,
+};
 
 /// Each import holds a whole ZIP in memory.
 const IMPORTS_AT_ONCE: usize = 2;
@@ -35,6 +43,11 @@ pub struct App {
     artifacts: Artifacts,
     projection: Projection,
     signer: Arc<Signer>,
+    /// Seals this service's rows.
+    sealer: Sealer,
+    /// Seals what travels.
+    bus_sealer: Sealer,
+    minimum_notice: Duration,
     limits: Limits,
     imports: Arc<Semaphore>,
 }
@@ -42,7 +55,7 @@ pub struct App {
 impl App {
     /// Over the service's parts.
     pub fn new(
-        config: &CatalogConfig,
+        config: &Config,
         common: &platform::Parts,
         db: Db,
         artifacts: Artifacts,
@@ -55,8 +68,13 @@ impl App {
             ids: common.ids(),
             artifacts,
             projection,
-            signer: Arc::new(Signer::new(config).context("catalog: the marketplace's keys cannot be used")?),
-            limits: Limits { archive_bytes: config.max_package_bytes, ..Limits::default() },
+            signer: Arc::new(
+                Signer::new(&config.catalog).context("catalog: the marketplace's keys cannot be used")?,
+            ),
+            sealer: Sealer::new(&config.sealing, common.random.clone())?,
+            bus_sealer: Sealer::new(&config.bus_sealing, common.random.clone())?,
+            minimum_notice: config.catalog.minimum_notice(),
+            limits: Limits { archive_bytes: config.catalog.max_package_bytes, ..Limits::default() },
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
         })
     }

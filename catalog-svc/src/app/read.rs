@@ -9,7 +9,10 @@ use wire::{
     release::ArtifactDigest,
 };
 
-use super::{App, errors::unknown_release};
+use super::{
+    App,
+    errors::{unknown_app, unknown_release},
+};
 use crate::domain::{MAX_QUESTIONS, Page, Product, Release, Update, find_update};
 
 /// What a shop asks of the feed.
@@ -36,7 +39,7 @@ impl App {
     /// One product with all its releases.
     pub fn get_product(&self, id: &MarketplaceId) -> AppResult<Arc<Product>> {
         let product = self.projection.snapshot()?.find(id.as_str());
-        product.ok_or_else(|| AppError::not_found("there is no app of this name in the marketplace"))
+        product.ok_or_else(unknown_app)
     }
 
     /// The updates for what a shop runs, by name. Names that are unknown here are left out.
@@ -65,7 +68,10 @@ impl App {
     ) -> AppResult<(Release, Option<String>)> {
         let product = self.projection.snapshot()?.find(id.as_str()).ok_or_else(unknown_release)?;
         let release = product.find_release(version).ok_or_else(unknown_release)?;
-        let url = self.artifacts.presign(&release.artifact.sha256).await?;
+        let url = match release.content.artifact() {
+            Some(artifact) => self.artifacts.presign(&artifact.sha256).await?,
+            None => None,
+        };
         Ok((release.clone(), url))
     }
 

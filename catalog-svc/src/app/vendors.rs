@@ -1,10 +1,8 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use platform::{
     AppError, AppResult,
-    outbox::announce,
     secret::{Secret, hash},
 };
-use proto::events::{AppChanged, subject};
 
 use super::{App, errors::unknown_vendor};
 use crate::{
@@ -47,6 +45,12 @@ impl App {
         Ok(store::list_vendors(self.db.read(), page).await?)
     }
 
+    /// The vendor that a `vk_…` key belongs to, by the key's SHA-256.
+    pub async fn resolve_vendor_key(&self, key_hash: &[u8; 32]) -> AppResult<Vendor> {
+        let vendor = store::find_vendor_by_secret(self.db.read(), key_hash).await?;
+        vendor.ok_or_else(|| AppError::not_found("there is no vendor with this key"))
+    }
+
     /// Adds a key to a vendor; the earlier ones keep verifying. Adding it again changes nothing.
     pub async fn add_vendor_key(&self, vendor_id: &str, key: &PublicKey) -> AppResult<Vendor> {
         let tx = self.db.begin().await?;
@@ -54,14 +58,12 @@ impl App {
         let Some(changed) = vendor.with_key(key)? else { return Ok(vendor) };
         let now_ms = self.clock.now_ms();
         store::add_vendor_key(&*tx, &vendor, key, now_ms).await?;
-        let apps = store::list_marketplace_ids_of_vendor(&*tx, vendor_id).await?;
-        for marketplace_id in &apps {
-            let event =
-                AppChanged { marketplace_id: marketplace_id.clone(), vendor_id: vendor_id.to_owned() };
-            announce(&*tx, &self.ids, now_ms, subject::APP_CHANGED, &event).await?;
+        let apps = store::list_products_of_vendor(&*tx, vendor_id).await?;
+        for app in &apps {
+            self.announce_app(&tx, app, now_ms).await?;
         }
         tx.commit().await?;
-        self.refresh(&apps).await;
+        self.refresh(&apps.into_iter().map(|app| app.marketplace_id).collect::<Vec<_>>()).await;
         Ok(changed)
     }
 }

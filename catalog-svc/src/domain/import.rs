@@ -4,35 +4,57 @@ use wire::{
     release::ReleaseSignature,
 };
 
-use super::{Artifact, Kind, Release, VendorName};
+use super::{Content, Kind, Release, VendorName};
 
-/// A ZIP that has been read, checked and found signed by its vendor.
+/// What has been read, checked and found signed by its vendor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// The manifest in it.
+    /// The manifest.
     pub manifest: Manifest,
-    /// How a shop runs it.
-    pub kind: Kind,
-    /// Its bytes.
-    pub artifact: Artifact,
-    /// The vendor's signature over them.
+    /// How a shop runs it, and what is signed.
+    pub content: Content,
+    /// The vendor's signature.
     pub vendor_signature: ReleaseSignature,
     /// Mends a security fault.
     pub security: bool,
+    /// When every installation shall be at least here, Unix milliseconds.
+    pub required_after_ms: Option<i64>,
 }
 
-/// Why a valid ZIP does not become a release.
+/// What shops have taken an app for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// What it is for.
+    pub app_type: AppType,
+    /// How they run it.
+    pub kind: Kind,
+}
+
+/// Why a valid package does not become a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ImportError {
     /// The app is named as another vendor's.
     #[error("the manifest's marketplace_id names another vendor; it must be @<this vendor's name>/<app>")]
     OtherVendor,
     /// The version is taken.
-    #[error("this version is published with other bytes; releases are immutable, so publish a new version")]
+    #[error(
+        "this version is published with another content; releases are immutable, so publish a new version"
+    )]
     VersionTaken,
     /// Shops have sorted the app by its type.
     #[error("the app is published with another type; keep the type, or publish it as another app")]
     TypeChanged,
+    /// Shops run the app in the way of its kind.
+    #[error("the app is published with another kind; keep the kind, or publish it as another app")]
+    KindChanged,
+    /// Not sent as a hosted app.
+    #[error(
+        "a manifest with `hosted` is that of a hosted app, which has no ZIP; import the manifest alone, with the kind `hosted`"
+    )]
+    Hosted,
+    /// No hosted app.
+    #[error("a hosted app names its endpoint in its manifest: `hosted` with an `installation_url`")]
+    NotHosted,
 }
 
 /// What is to be done with a candidate.
@@ -49,20 +71,34 @@ pub fn check_vendor(manifest: &Manifest, vendor: &VendorName) -> Result<(), Impo
     if manifest.marketplace_id.vendor() == vendor.as_str() { Ok(()) } else { Err(ImportError::OtherVendor) }
 }
 
-/// Decides by what is published of this app so far: its type, and the release of the same version.
+/// A manifest has `hosted` exactly where it is a hosted app's.
+pub fn check_content(manifest: &Manifest, kind: Kind) -> Result<(), ImportError> {
+    match (manifest.hosted.is_some(), kind) {
+        (true, Kind::Plugin | Kind::Static) => Err(ImportError::Hosted),
+        (false, Kind::Hosted) => Err(ImportError::NotHosted),
+        _ => Ok(()),
+    }
+}
+
+/// Decides by what is published of this app so far: what it is known as, and the release of the same version.
 pub fn decide<'a>(
-    app_type: Option<AppType>,
+    known: Option<Known>,
     same_version: Option<&'a Release>,
     candidate: &Candidate,
 ) -> Result<Decision<'a>, ImportError> {
-    match same_version {
-        Some(release) if release.artifact == candidate.artifact => Ok(Decision::Exists(release)),
-        Some(_) => Err(ImportError::VersionTaken),
-        None if app_type.is_some_and(|known| known != candidate.manifest.app_type) => {
-            Err(ImportError::TypeChanged)
-        }
-        None => Ok(Decision::Publish),
+    if let Some(release) = same_version.filter(|release| release.content == candidate.content) {
+        return Ok(Decision::Exists(release));
     }
+    if known.is_some_and(|known| known.kind != candidate.content.kind()) {
+        return Err(ImportError::KindChanged);
+    }
+    if same_version.is_some() {
+        return Err(ImportError::VersionTaken);
+    }
+    if known.is_some_and(|known| known.app_type != candidate.manifest.app_type) {
+        return Err(ImportError::TypeChanged);
+    }
+    Ok(Decision::Publish)
 }
 
 #[cfg(test)]
@@ -70,17 +106,21 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::{
-        super::release::tests::{release, yanked},
+        super::release::tests::{hosted, release, yanked},
         *,
     };
+
+    fn known(app_type: AppType, kind: Kind) -> Known {
+        Known { app_type, kind }
+    }
 
     fn candidate(like: &Release) -> Candidate {
         Candidate {
             manifest: like.manifest.clone(),
-            kind: like.kind,
-            artifact: like.artifact,
+            content: like.content,
             vendor_signature: like.vendor_signature.clone(),
             security: false,
+            required_after_ms: None,
         }
     }
 
@@ -88,7 +128,7 @@ mod tests {
     fn the_same_bytes_are_the_same_release_even_when_it_was_yanked() {
         for published in [release("1.0.0"), yanked("1.0.0")] {
             let again = candidate(&published);
-            let decision = decide(Some(AppType::Marketing), Some(&published), &again);
+            let decision = decide(Some(known(AppType::Marketing, Kind::Plugin)), Some(&published), &again);
             assert_eq!(decision, Ok(Decision::Exists(&published)));
         }
     }
@@ -97,9 +137,44 @@ mod tests {
     fn other_bytes_of_a_version_and_another_type_of_an_app_are_refused() {
         let (published, other) = (release("1.0.0"), candidate(&release("1.0.1")));
         assert_eq!(decide(None, Some(&published), &other), Err(ImportError::VersionTaken));
-        assert_eq!(decide(Some(AppType::Payment), None, &other), Err(ImportError::TypeChanged));
-        assert_eq!(decide(Some(AppType::Marketing), None, &other), Ok(Decision::Publish));
+        assert_eq!(
+            decide(Some(known(AppType::Payment, Kind::Plugin)), None, &other),
+            Err(ImportError::TypeChanged)
+        );
+        assert_eq!(
+            decide(Some(known(AppType::Marketing, Kind::Plugin)), None, &other),
+            Ok(Decision::Publish)
+        );
         assert_eq!(decide(None, None, &other), Ok(Decision::Publish));
+    }
+
+    #[test]
+    fn an_app_never_changes_its_kind() {
+        let (plugin, hosted) = (candidate(&release("1.1.0")), candidate(&hosted("1.1.0")));
+        let decision = decide(Some(known(AppType::Marketing, Kind::Plugin)), None, &hosted);
+        assert_eq!(decision, Err(ImportError::KindChanged));
+        let from_before = release("1.1.0");
+        let decision = decide(Some(known(AppType::Marketing, Kind::Hosted)), Some(&from_before), &hosted);
+        assert_eq!(decision, Err(ImportError::VersionTaken), "the row of before tells the truth");
+        assert_eq!(
+            decide(Some(known(AppType::Marketing, Kind::Hosted)), None, &plugin),
+            Err(ImportError::KindChanged)
+        );
+        assert_eq!(
+            decide(Some(known(AppType::Marketing, Kind::Hosted)), None, &hosted),
+            Ok(Decision::Publish)
+        );
+    }
+
+    #[test]
+    fn a_manifest_has_hosted_exactly_where_the_app_is() {
+        let (zip, hosted) = (release("1.0.0").manifest, hosted("1.0.0").manifest);
+        assert_eq!(check_content(&hosted, Kind::Hosted), Ok(()));
+        assert_eq!(check_content(&zip, Kind::Hosted), Err(ImportError::NotHosted));
+        for kind in [Kind::Plugin, Kind::Static] {
+            assert_eq!(check_content(&zip, kind), Ok(()));
+            assert_eq!(check_content(&hosted, kind), Err(ImportError::Hosted));
+        }
     }
 
     #[test]

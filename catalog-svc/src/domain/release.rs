@@ -3,33 +3,40 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 use semver::Version;
 use thiserror::Error;
 use wire::{
-    manifest::Manifest,
+    manifest::{ApiRange, Manifest},
     release::{ArtifactDigest, ReleaseSignature},
 };
 
+use super::Surface;
+
 const MAX_REASON: usize = 500;
 
-/// How a shop runs the app (contracts.md section 1). A hosted app, which has no artefact, is published by its vendor.
+/// How a shop runs the app (contracts.md section 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A ZIP that the shop downloads and installs.
     Plugin,
     /// Only HTML and JavaScript, which the store installs by itself.
     Static,
+    /// Runs on its vendor's servers.
+    Hosted,
 }
 
 /// A text that is no [`Kind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the kind of an imported release is `plugin` or `static`")]
+#[error("the kind of a release is `plugin`, `static` or `hosted`")]
 pub struct ParseKindError;
 
 impl Kind {
+    const ALL: [Self; 3] = [Self::Plugin, Self::Static, Self::Hosted];
+
     /// The text in rows and answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Plugin => "plugin",
             Self::Static => "static",
+            Self::Hosted => "hosted",
         }
     }
 }
@@ -38,17 +45,58 @@ impl FromStr for Kind {
     type Err = ParseKindError;
 
     fn from_str(text: &str) -> Result<Self, ParseKindError> {
-        [Self::Plugin, Self::Static].into_iter().find(|kind| kind.as_str() == text).ok_or(ParseKindError)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(ParseKindError)
     }
 }
 
-/// The bytes of a release.
+/// The bytes of a ZIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Artifact {
     /// Their address.
     pub sha256: ArtifactDigest,
     /// How many.
     pub size: u64,
+}
+
+/// What a release consists of, which is what its signatures vouch for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// The ZIP of a plugin.
+    Plugin(Artifact),
+    /// The ZIP of a static app.
+    Static(Artifact),
+    /// Nothing but the manifest: the SHA-256 of its canonical form (RFC 8785).
+    Hosted(ArtifactDigest),
+}
+
+impl Content {
+    /// How a shop runs it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Plugin(_) => Kind::Plugin,
+            Self::Static(_) => Kind::Static,
+            Self::Hosted(_) => Kind::Hosted,
+        }
+    }
+
+    /// What the release statement names (contracts.md section 8).
+    #[must_use]
+    pub fn digest(&self) -> &ArtifactDigest {
+        match self {
+            Self::Plugin(artifact) | Self::Static(artifact) => &artifact.sha256,
+            Self::Hosted(digest) => digest,
+        }
+    }
+
+    /// The ZIP; a hosted app has none.
+    #[must_use]
+    pub fn artifact(&self) -> Option<&Artifact> {
+        match self {
+            Self::Plugin(artifact) | Self::Static(artifact) => Some(artifact),
+            Self::Hosted(_) => None,
+        }
+    }
 }
 
 /// Where a release stands on its way (contracts.md section 8: `submitted → in_review → approved | rejected |
@@ -103,20 +151,20 @@ pub struct Release {
     pub id: String,
     /// `ccmp_…`
     pub product_id: String,
-    /// How a shop runs it.
-    pub kind: Kind,
     /// What the vendor says about it.
     pub manifest: Manifest,
     /// The same as it is shown.
     pub manifest_json: String,
-    /// Its bytes.
-    pub artifact: Artifact,
+    /// How a shop runs it, and what is signed.
+    pub content: Content,
     /// The marketplace's signature of the release statement.
     pub signature: ReleaseSignature,
-    /// The vendor's signature of the bytes.
+    /// The vendor's signature of the ZIP's bytes, or of a hosted app's manifest in its canonical form.
     pub vendor_signature: ReleaseSignature,
     /// Mends a security fault.
     pub security: bool,
+    /// When every installation shall be at least here, Unix milliseconds.
+    pub required_after_ms: Option<i64>,
     /// Unix milliseconds.
     pub published_at_ms: i64,
     /// Where it stands.
@@ -137,6 +185,24 @@ impl Release {
     #[must_use]
     pub fn version(&self) -> &Version {
         &self.manifest.version
+    }
+
+    /// How a shop runs it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.content.kind()
+    }
+
+    /// The versions of the shop's API that a hosted app can work with, if it names them.
+    #[must_use]
+    pub fn api(&self) -> Option<&ApiRange> {
+        self.manifest.hosted.as_ref()?.api.as_ref()
+    }
+
+    /// What an installation of it is made of.
+    #[must_use]
+    pub fn surface(&self) -> Surface {
+        Surface::new(&self.manifest, &self.content)
     }
 
     /// Whether it may be offered to anyone.
@@ -180,6 +246,17 @@ pub(super) mod tests {
 
     use super::*;
 
+    /// The same with the manifest of a hosted app.
+    pub(in crate::domain) fn hosted(version: &str) -> Release {
+        let mut release = release(version);
+        let mut manifest = serde_json::to_value(&release.manifest).unwrap();
+        manifest["entry"] = "https://app.acme.example/".into();
+        manifest["hosted"] = json!({"installation_url": "https://app.acme.example/install"});
+        release.manifest = Manifest::try_from(manifest).unwrap();
+        release.content = Content::Hosted(ArtifactDigest::of(version.as_bytes()));
+        release
+    }
+
     /// A published release of `@acme/tool` with this version.
     pub(in crate::domain) fn release(version: &str) -> Release {
         let manifest = Manifest::try_from(json!({
@@ -191,13 +268,13 @@ pub(super) mod tests {
         Release {
             id: format!("rel_{version}"),
             product_id: "ccmp_1".into(),
-            kind: Kind::Plugin,
             manifest: manifest.unwrap(),
             manifest_json: "{}".into(),
-            artifact: Artifact { sha256: ArtifactDigest::of(version.as_bytes()), size: 1 },
+            content: Content::Plugin(Artifact { sha256: ArtifactDigest::of(version.as_bytes()), size: 1 }),
             signature: signature.clone(),
             vendor_signature: signature,
             security: false,
+            required_after_ms: None,
             published_at_ms: 1,
             state: ReleaseState::Published,
         }
@@ -229,9 +306,19 @@ pub(super) mod tests {
 
     #[test]
     fn a_kind_reads_back() {
-        for kind in [Kind::Plugin, Kind::Static] {
+        for kind in Kind::ALL {
             assert_eq!(kind.as_str().parse(), Ok(kind));
         }
-        assert_eq!("hosted".parse::<Kind>(), Err(ParseKindError));
+        assert_eq!("theme".parse::<Kind>(), Err(ParseKindError));
+    }
+
+    #[test]
+    fn only_a_hosted_app_has_no_zip() {
+        let artifact = Artifact { sha256: ArtifactDigest::of(b"zip"), size: 3 };
+        for content in [Content::Plugin(artifact), Content::Static(artifact)] {
+            assert_eq!((content.artifact(), content.digest()), (Some(&artifact), &artifact.sha256));
+        }
+        let hosted = Content::Hosted(artifact.sha256);
+        assert_eq!((hosted.artifact(), hosted.digest()), (None, &artifact.sha256));
     }
 }

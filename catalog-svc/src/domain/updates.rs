@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 
 use semver::Version;
 
-use super::{Audience, Product, Release, find_offered};
+use super::{Audience, Change, Product, Release, changes, find_deadline, find_offered};
 
 /// How many apps one question may name (contracts.md section 2).
 pub const MAX_QUESTIONS: usize = 200;
@@ -18,7 +18,8 @@ pub struct Update {
     pub latest: Version,
     /// Where the changes are told.
     pub changelog_url: Option<String>,
-    /// Whether it may be applied without asking: not across a major version, and not where consent is needed.
+    /// Whether it may be applied without asking: not across a major version, and not where consent or an update of the
+    /// installation is needed.
     pub auto_update: bool,
     /// Whether the shop's administrator must agree to `added_permissions` first.
     pub requires_consent: bool,
@@ -26,6 +27,10 @@ pub struct Update {
     pub added_permissions: Vec<String>,
     /// Whether a release after the current one, up to the latest, mends a security fault.
     pub security: bool,
+    /// What of a hosted or static app's installation must be updated.
+    pub changes: Vec<Change>,
+    /// When the shop must have moved on from the current release.
+    pub required_after_ms: Option<i64>,
 }
 
 /// The update for a shop that runs `current`, on a platform of this version if it is told.
@@ -37,17 +42,21 @@ pub fn find_update(product: &Product, current: &Version, platform: Option<&Versi
     let runnable = product.releases().iter().filter(|release| runs_on(release, platform));
     let latest =
         find_offered(runnable, audience).filter(|latest| is_step_forward(current, latest.version()))?;
-    let added_permissions = added_permissions(latest, product.find_release(current));
+    let from = product.find_release(current);
+    let added_permissions = added_permissions(latest, from);
     let requires_consent = !added_permissions.is_empty();
+    let changes = changes(from, latest);
     Some(Update {
         marketplace_id: product.marketplace_id().to_string(),
         current: current.clone(),
         latest: latest.version().clone(),
         changelog_url: latest.manifest.changelog_url.clone(),
-        auto_update: latest.version().major == current.major && !requires_consent,
+        auto_update: latest.version().major == current.major && !requires_consent && changes.is_empty(),
         requires_consent,
         added_permissions,
         security: mends_security(product, current, latest),
+        changes,
+        required_after_ms: find_deadline(product, current),
     })
 }
 
@@ -56,7 +65,7 @@ fn runs_on(release: &Release, platform: Option<&Version>) -> bool {
 }
 
 /// Nobody is led from a finished release to a pre-release.
-fn is_step_forward(current: &Version, latest: &Version) -> bool {
+pub(super) fn is_step_forward(current: &Version, latest: &Version) -> bool {
     is_newer(latest, current) && (latest.pre.is_empty() || !current.pre.is_empty())
 }
 
@@ -86,7 +95,7 @@ mod tests {
     use wire::manifest::AppType;
 
     use super::{
-        super::release::tests::{release, yanked},
+        super::release::tests::{hosted, release, yanked},
         *,
     };
 
@@ -154,6 +163,18 @@ mod tests {
         assert!(!fewer.requires_consent && fewer.auto_update);
         let unknown = update(releases(), "0.9.0", None).unwrap();
         assert_eq!(unknown.added_permissions, ["b", "c"]);
+    }
+
+    #[test]
+    fn an_installation_is_never_updated_without_its_shop() {
+        let told = update(vec![hosted("1.0.0"), hosted("1.1.0")], "1.0.0", None).unwrap();
+        assert!(told.changes.is_empty() && told.auto_update, "the shop gets it silently");
+        let mut renamed = hosted("1.2.0");
+        renamed.manifest.name = "Tools".into();
+        renamed.required_after_ms = Some(77);
+        let told = update(vec![hosted("1.0.0"), hosted("1.1.0"), renamed], "1.0.0", None).unwrap();
+        assert_eq!((told.changes, told.auto_update), (vec![Change::Name], false));
+        assert_eq!((told.requires_consent, told.required_after_ms), (false, Some(77)));
     }
 
     #[test]

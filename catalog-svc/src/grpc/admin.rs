@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use platform::grpc::Caller;
 use proto::catalog::{self as pb, catalog_admin_server::CatalogAdmin};
 use tonic::{Request, Response, Status, Streaming};
@@ -5,7 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     catalog::{parse_id, parse_version},
     map,
-    upload::{read_header, read_zip},
+    upload::{read_bytes, read_header},
 };
 use crate::{
     app::{App, NewVendor},
@@ -76,9 +78,26 @@ impl CatalogAdmin for AdminEdge {
         let import = read_header(&mut parts).await?;
         // Held while the bytes are: what is at work at once is what bounds the memory.
         let _place = self.app.import_place().await?;
-        let zip = read_zip(&mut parts, self.app.max_package_bytes()).await?;
-        let release = self.app.import_release(import, zip).await?;
-        Ok(Response::new(map::release(&release, None)))
+        let limit = self.app.max_bytes(import.kind);
+        let bytes = read_bytes(&mut parts, import.kind, limit).await?;
+        let imported = self.app.import_release(import, bytes).await?;
+        Ok(Response::new(map::imported(&imported)))
+    }
+
+    async fn rotate_app_secret(
+        &self,
+        request: Request<pb::RotateAppSecretRequest>,
+    ) -> Result<Response<pb::AppSecret>, Status> {
+        Caller::principal(&request)?.require_operator()?;
+        let request = request.into_inner();
+        let id = parse_id(&request.marketplace_id)?;
+        let overlap = Duration::from_secs(request.overlap_seconds);
+        let rotated = self.app.rotate_app_secret(&id, overlap).await?;
+        Ok(Response::new(pb::AppSecret {
+            marketplace_id: id.to_string(),
+            secret: rotated.secret.expose().to_owned(),
+            previous_until_ms: rotated.previous_until_ms,
+        }))
     }
 
     async fn yank_release(

@@ -83,6 +83,17 @@ impl Catalog for CatalogEdge {
         let chunks = bytes.map(|chunk| Ok(pb::ArtifactChunk { data: chunk?.into() }));
         Ok(Response::new(chunks.boxed()))
     }
+
+    async fn resolve_vendor_key(
+        &self,
+        request: Request<pb::ResolveVendorKeyRequest>,
+    ) -> Result<Response<pb::Vendor>, Status> {
+        let key_hash = request.into_inner().key_hash.try_into();
+        let key_hash =
+            key_hash.map_err(|_| AppError::invalid("key_hash must be the 32 bytes of a SHA-256"))?;
+        let vendor = self.app.resolve_vendor_key(&key_hash).await?;
+        Ok(Response::new(map::vendor(vendor)))
+    }
 }
 
 fn parse_feed(request: pb::ListProductsRequest) -> AppResult<Feed> {

@@ -91,7 +91,7 @@ mod tests {
         assert!(pending.is_nothing());
         let published = ReleaseChanged { marketplace_id: "@a/b".into(), ..ReleaseChanged::default() };
         note(&mut pending, message(subject::RELEASE_PUBLISHED, published.encode_to_vec()));
-        let changed = AppChanged { marketplace_id: "@c/d".into(), vendor_id: "vnd_1".into() };
+        let changed = AppChanged { marketplace_id: "@c/d".into(), vendor_id: "vnd_1".into(), hosted: None };
         note(&mut pending, message(subject::APP_CHANGED, changed.encode_to_vec()));
         assert_eq!(pending, Pending::Apps(["@a/b".to_owned(), "@c/d".to_owned()].into()));
 

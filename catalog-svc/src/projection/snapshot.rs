@@ -34,8 +34,8 @@ impl Snapshot {
     fn of(products: HashMap<String, Arc<Product>>, searching: Searching) -> Self {
         let newest = newest_first(products.values());
         let releases = products.values().flat_map(|product| product.releases());
-        let artifact_sizes =
-            releases.map(|release| (release.artifact.sha256, release.artifact.size)).collect();
+        let artifacts = releases.filter_map(|release| release.content.artifact());
+        let artifact_sizes = artifacts.map(|artifact| (artifact.sha256, artifact.size)).collect();
         Self { products, newest, artifact_sizes, searching }
     }
 

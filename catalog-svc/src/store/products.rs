@@ -7,17 +7,16 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 use semver::Version;
-use wire::{
-    manifest::{AppType, Manifest, MarketplaceId},
-    release::ReleaseSignature,
-};
+use wire::{manifest::MarketplaceId, release::ReleaseSignature};
 
 use super::{
     corrupt,
     entity::{product, release, vendor},
     vendors::keys_of,
 };
-use crate::domain::{Artifact, Product, PublicKey, Release, ReleaseState, Yank};
+use crate::domain::{
+    Artifact, Candidate, Content, Kind, Known, Product, PublicKey, Release, ReleaseState, Yank,
+};
 
 const PUBLISHED: &str = "published";
 const YANKED: &str = "yanked";
@@ -29,8 +28,14 @@ const IDS_AT_ONCE: usize = 500;
 pub struct KnownProduct {
     /// `ccmp_…`
     pub id: String,
-    /// What it is for.
-    pub app_type: AppType,
+    /// `@vendor/name`
+    pub marketplace_id: String,
+    /// `vnd_…`
+    pub vendor_id: String,
+    /// What shops have taken it for.
+    pub known: Known,
+    /// Grows with each change of a hosted app's endpoint.
+    pub endpoint_revision: u32,
 }
 
 /// The product of this name.
@@ -38,35 +43,84 @@ pub async fn find_product(
     db: &impl ConnectionTrait,
     marketplace_id: &MarketplaceId,
 ) -> Result<Option<KnownProduct>, DbErr> {
-    let row = product::Entity::find()
-        .filter(product::Column::MarketplaceId.eq(marketplace_id.as_str()))
-        .one(db)
-        .await?;
-    row.map(|row| {
-        let app_type = row.app_type.parse().map_err(|_| corrupt("products"))?;
-        Ok(KnownProduct { id: row.id, app_type })
-    })
-    .transpose()
+    of_name(marketplace_id).one(db).await?.map(read_known).transpose()
 }
 
-/// Creates the product; if another has just done so, theirs stands.
+/// The product of this name, held until the transaction ends: what is published, withdrawn or rotated of one app is so
+/// one after the other.
+pub async fn lock_product(
+    db: &impl ConnectionTrait,
+    marketplace_id: &MarketplaceId,
+) -> Result<Option<KnownProduct>, DbErr> {
+    of_name(marketplace_id).lock_exclusive().one(db).await?.map(read_known).transpose()
+}
+
+/// The products of a vendor.
+pub async fn list_products_of_vendor(
+    db: &impl ConnectionTrait,
+    vendor_id: &str,
+) -> Result<Vec<KnownProduct>, DbErr> {
+    let rows = product::Entity::find().filter(product::Column::VendorId.eq(vendor_id)).all(db).await?;
+    rows.into_iter().map(read_known).collect()
+}
+
+fn of_name(marketplace_id: &MarketplaceId) -> sea_orm::Select<product::Entity> {
+    product::Entity::find().filter(product::Column::MarketplaceId.eq(marketplace_id.as_str()))
+}
+
+fn read_known(row: product::Model) -> Result<KnownProduct, DbErr> {
+    let known = try_read_known(&row).ok_or_else(|| corrupt("products"))?;
+    let endpoint_revision = u32::try_from(row.endpoint_revision).map_err(|_| corrupt("products"))?;
+    let (id, marketplace_id, vendor_id) = (row.id, row.marketplace_id, row.vendor_id);
+    Ok(KnownProduct { id, marketplace_id, vendor_id, known, endpoint_revision })
+}
+
+fn try_read_known(row: &product::Model) -> Option<Known> {
+    Some(Known { app_type: row.app_type.parse().ok()?, kind: row.kind.parse().ok()? })
+}
+
+/// Creates the product of the candidate; if another has just done so, theirs stands.
 pub async fn create_product(
     db: &impl ConnectionTrait,
     id: String,
-    manifest: &Manifest,
+    candidate: &Candidate,
     vendor_id: &str,
     now_ms: i64,
 ) -> Result<(), DbErr> {
     let row = product::ActiveModel {
         id: Set(id),
-        marketplace_id: Set(manifest.marketplace_id.to_string()),
+        marketplace_id: Set(candidate.manifest.marketplace_id.to_string()),
         vendor_id: Set(vendor_id.to_owned()),
-        app_type: Set(manifest.app_type.to_string()),
+        app_type: Set(candidate.manifest.app_type.to_string()),
+        kind: Set(candidate.content.kind().as_str().to_owned()),
+        endpoint_revision: Set(0),
         created_at_ms: Set(now_ms),
     };
     let theirs = OnConflict::column(product::Column::MarketplaceId).do_nothing().to_owned();
     product::Entity::insert(row).on_conflict(theirs).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// Notes that a hosted app's endpoint has changed once more.
+pub async fn update_endpoint_revision(
+    db: &impl ConnectionTrait,
+    product_id: &str,
+    revision: u32,
+) -> Result<(), DbErr> {
+    let revision = i32::try_from(revision).map_err(|_| corrupt("products"))?;
+    product::Entity::update_many()
+        .col_expr(product::Column::EndpointRevision, Expr::value(revision))
+        .filter(product::Column::Id.eq(product_id))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Every release of a product, in the order in which they came.
+pub async fn list_releases(db: &impl ConnectionTrait, product_id: &str) -> Result<Vec<Release>, DbErr> {
+    let of_product = release::Column::ProductId.eq(product_id);
+    let rows = release::Entity::find().filter(of_product).order_by_asc(release::Column::Id).all(db).await?;
+    rows.into_iter().map(read).collect()
 }
 
 /// One exact release.
@@ -113,15 +167,6 @@ pub async fn update_release_state(db: &impl ConnectionTrait, release: &Release) 
         .exec(db)
         .await?;
     Ok(())
-}
-
-/// The names of a vendor's products.
-pub async fn list_marketplace_ids_of_vendor(
-    db: &impl ConnectionTrait,
-    vendor_id: &str,
-) -> Result<Vec<String>, DbErr> {
-    let rows = product::Entity::find().filter(product::Column::VendorId.eq(vendor_id)).all(db).await?;
-    Ok(rows.into_iter().map(|row| row.marketplace_id).collect())
 }
 
 /// The products of these names, or all of them, each with every release that is or was published.
@@ -202,16 +247,18 @@ fn state_of(state: &ReleaseState) -> (&'static str, Option<i64>, Option<String>)
 
 fn row_of(release: &Release) -> Result<release::ActiveModel, DbErr> {
     let (state, yanked_at_ms, yanked_reason) = state_of(&release.state);
+    let size = release.content.artifact().map_or(0, |artifact| artifact.size);
     Ok(release::ActiveModel {
         id: Set(release.id.clone()),
         product_id: Set(release.product_id.clone()),
         version: Set(release.version().to_string()),
-        kind: Set(release.kind.as_str().to_owned()),
+        kind: Set(release.kind().as_str().to_owned()),
         state: Set(state.to_owned()),
         manifest: Set(release.manifest_json.clone()),
-        sha256: Set(release.artifact.sha256.to_string()),
-        size: Set(i64::try_from(release.artifact.size).map_err(|_| corrupt("releases"))?),
+        sha256: Set(release.content.digest().to_string()),
+        size: Set(i64::try_from(size).map_err(|_| corrupt("releases"))?),
         security: Set(release.security),
+        required_after_ms: Set(release.required_after_ms),
         key_id: Set(release.signature.key_id.clone()),
         signature: Set(release.signature.value.clone()),
         vendor_key_id: Set(release.vendor_signature.key_id.clone()),
@@ -229,17 +276,28 @@ fn read(row: release::Model) -> Result<Release, DbErr> {
 fn try_read(row: release::Model) -> Option<Release> {
     let state = read_state(&row)?;
     Some(Release {
-        kind: row.kind.parse().ok()?,
+        content: read_content(&row)?,
         manifest: serde_json::from_str(&row.manifest).ok()?,
-        artifact: Artifact { sha256: row.sha256.parse().ok()?, size: row.size.try_into().ok()? },
         id: row.id,
         product_id: row.product_id,
         manifest_json: row.manifest,
         signature: ReleaseSignature { key_id: row.key_id, value: row.signature },
         vendor_signature: ReleaseSignature { key_id: row.vendor_key_id, value: row.vendor_signature },
         security: row.security,
+        required_after_ms: row.required_after_ms,
         published_at_ms: row.published_at_ms,
         state,
+    })
+}
+
+/// Of a hosted app the digest is its manifest's.
+fn read_content(row: &release::Model) -> Option<Content> {
+    let sha256 = row.sha256.parse().ok()?;
+    let artifact = || Some(Artifact { sha256, size: row.size.try_into().ok()? });
+    Some(match row.kind.parse().ok()? {
+        Kind::Plugin => Content::Plugin(artifact()?),
+        Kind::Static => Content::Static(artifact()?),
+        Kind::Hosted => Content::Hosted(sha256),
     })
 }
 

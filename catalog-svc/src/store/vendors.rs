@@ -72,6 +72,12 @@ pub async fn find_vendor(db: &impl ConnectionTrait, id: &str) -> Result<Option<V
     Ok(with_keys(db, row.into_iter().collect()).await?.pop())
 }
 
+/// The vendor whose secret key has this hash.
+pub async fn find_vendor_by_secret(db: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<Vendor>, DbErr> {
+    let row = vendor::Entity::find().filter(vendor::Column::SecretHash.eq(hash)).one(db).await?;
+    Ok(with_keys(db, row.into_iter().collect()).await?.pop())
+}
+
 /// One page of the vendors, the oldest first, and how many there are.
 pub async fn list_vendors(db: &impl ConnectionTrait, page: Page) -> Result<(Vec<Vendor>, u64), DbErr> {
     let count = vendor::Entity::find().count(db).await?;

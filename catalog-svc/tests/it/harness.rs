@@ -14,6 +14,7 @@ use platform::{
     db::{self, DatabaseConfig, Db},
     grpc::{Channel, GrpcConfig, IdentityConfig, Peer, PeerConfig},
     lifecycle::LifecycleConfig,
+    sealing::SealingConfig,
     secret::Secret,
     telemetry::TelemetryConfig,
 };
@@ -22,13 +23,13 @@ use proto::{
         self as pb, ImportHeader, ImportReleaseRequest, catalog_admin_client::CatalogAdminClient,
         catalog_client::CatalogClient, import_release_request::Part,
     },
-    events::subject,
+    events::{AppChanged, HostedEndpoint, subject},
 };
 use tempfile::TempDir;
 use testkit::{Log, eventually, servers::test_env};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Request, Response, Status};
-use wire::{keys::SigningKey, release::sign_artifact};
+use wire::{keys::SigningKey, manifest::Manifest, release::sign_artifact};
 
 use crate::packages::Package;
 
@@ -36,6 +37,8 @@ pub(crate) const START_MS: i64 = 1_760_000_000_000;
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 /// Room for the packages of these tests, and little enough to be passed by one.
 pub(crate) const MAX_PACKAGE: u64 = 2 * 1024 * 1024;
+pub(crate) const ROWS_KEY: [u8; 32] = [5; 32];
+pub(crate) const BUS_KEY: [u8; 32] = [6; 32];
 const CREDENTIAL: &str = "the gateway's own credential";
 const SCHEMA: &str = "catalog";
 
@@ -147,6 +150,14 @@ impl World {
         self.events.wait(what, WAIT, find).await.unwrap()
     }
 
+    /// What has been told of the endpoint of the vendor's hosted app at this revision. Several worlds share one bus.
+    pub(crate) async fn endpoint(&self, vendor: &Vendor, revision: u32) -> HostedEndpoint {
+        let is_it = |it: &AppChanged| {
+            it.vendor_id == vendor.id && it.hosted.as_ref().is_some_and(|hosted| hosted.revision == revision)
+        };
+        self.told(subject::APP_CHANGED, "the endpoint", is_it).await.hosted.unwrap()
+    }
+
     /// How often it has been announced up to now.
     pub(crate) fn count_told<E: prost::Message + Default>(
         &self,
@@ -191,6 +202,8 @@ fn config(database: &DatabaseConfig, listener: &TcpListener, artifacts: Artifact
             max_package_bytes: MAX_PACKAGE,
             ..CatalogConfig::new(Secret::new(BASE64_STANDARD.encode([1; 32])))
         },
+        sealing: SealingConfig::single(&ROWS_KEY),
+        bus_sealing: SealingConfig::single(&BUS_KEY),
     }
 }
 
@@ -275,6 +288,21 @@ impl Replica {
         self.upload(upload(header(vendor, zip), zip)).await
     }
 
+    /// Imports the manifest of a hosted app, signed by the vendor.
+    pub(crate) async fn host(&self, vendor: &Vendor, app: &Package) -> AppResult<pb::Release> {
+        let json = app.manifest();
+        self.upload(upload(hosted_header(vendor, &json), &json)).await
+    }
+
+    pub(crate) async fn rotate(
+        &self,
+        marketplace_id: &str,
+        overlap_seconds: u64,
+    ) -> AppResult<pb::AppSecret> {
+        let request = pb::RotateAppSecretRequest { marketplace_id: marketplace_id.into(), overlap_seconds };
+        answer(self.admin().rotate_app_secret(self.operator(request)).await)
+    }
+
     pub(crate) async fn upload(&self, parts: Vec<Part>) -> AppResult<pb::Release> {
         let messages = parts.into_iter().map(|part| ImportReleaseRequest { part: Some(part) });
         let request = self.operator(tokio_stream::iter(messages.collect::<Vec<_>>()));
@@ -350,7 +378,14 @@ pub(crate) fn header(vendor: &Vendor, zip: &[u8]) -> ImportHeader {
         signature: sign_artifact(&vendor.key, zip),
         kind: "plugin".to_owned(),
         security: false,
+        required_after_ms: None,
     }
+}
+
+/// The header of a hosted app's manifest: its vendor signs what it says, in the canonical form.
+pub(crate) fn hosted_header(vendor: &Vendor, manifest: &[u8]) -> ImportHeader {
+    let canonical = Manifest::from_json(manifest).unwrap().canonical();
+    ImportHeader { kind: "hosted".to_owned(), ..header(vendor, &canonical) }
 }
 
 /// The header and the ZIP in pieces, as the gateway sends them.

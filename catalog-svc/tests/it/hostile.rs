@@ -82,7 +82,7 @@ async fn an_upload_that_is_none_is_refused(world: World) {
     assert!(refused(vec![]).await.message().contains("begins with its header"));
     let error = refused(vec![Part::Header(header.clone()), Part::Header(header.clone())]).await;
     assert!(error.message().contains("one header"), "{error}");
-    let hosted = ImportHeader { kind: "hosted".into(), ..header };
-    let error = refused(upload(hosted, &zip)).await;
-    assert!(error.message().contains("`plugin` or `static`"), "{error}");
+    let theme = ImportHeader { kind: "theme".into(), ..header };
+    let error = refused(upload(theme, &zip)).await;
+    assert!(error.message().contains("`plugin`, `static` or `hosted`"), "{error}");
 }

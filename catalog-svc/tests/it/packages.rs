@@ -8,6 +8,8 @@ use zip::{
     write::{SimpleFileOptions, ZipWriter},
 };
 
+pub(crate) const INSTALLATION_URL: &str = "https://app.acme.example/install";
+
 /// A package in the making.
 #[derive(Clone)]
 pub(crate) struct Package {
@@ -27,6 +29,20 @@ impl Package {
         Self { manifest, files: vec![("index.js".into(), b"export default {}".to_vec())] }
     }
 
+    /// One that runs on its vendor's servers.
+    pub(crate) fn hosted(marketplace_id: &str, version: &str) -> Self {
+        let hosted = json!({
+            "installation_url": INSTALLATION_URL, "api": {"min_version": 1, "max_version": 3},
+        });
+        Self::new(marketplace_id, version).with("entry", "https://app.acme.example/").with("hosted", hosted)
+    }
+
+    /// The same with another address for its callbacks.
+    pub(crate) fn installed_at(mut self, url: &str) -> Self {
+        self.manifest["hosted"]["installation_url"] = url.into();
+        self
+    }
+
     pub(crate) fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.manifest[field] = value.into();
         self
@@ -35,6 +51,11 @@ impl Package {
     pub(crate) fn file(mut self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         self.files.push((path.to_owned(), content.into()));
         self
+    }
+
+    /// The manifest alone, as an author writes it.
+    pub(crate) fn manifest(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(&self.manifest).unwrap()
     }
 
     pub(crate) fn zip(&self) -> Vec<u8> {

@@ -49,6 +49,7 @@ async fn a_shop_learns_of_its_updates(world: World) {
         added_permissions: vec!["api:orders.read".into()],
         security: true,
         required_after_ms: None,
+        changes: Vec::new(),
     };
     assert_eq!(known, [expected]);
     let older = updates(replica, &installed, Some("1.5.0")).await.unwrap();

@@ -16,6 +16,7 @@ over_both! {
     a_vendor_that_cannot_be_is_refused
     a_rotated_key_keeps_verifying_and_the_new_one_is_shown_at_once
     only_the_operator_may_write
+    a_vendor_is_known_by_its_key
 }
 
 fn request(name: &str, keys: Vec<String>) -> pb::CreateVendorRequest {
@@ -127,5 +128,24 @@ async fn only_the_operator_may_write(world: World) {
         for answer in refused {
             assert_eq!(AppError::from(answer.unwrap_err()).code(), Code::NotAllowed);
         }
+    }
+}
+
+async fn a_vendor_is_known_by_its_key(world: World) {
+    let replica = &world.first;
+    let made =
+        answer(replica.admin().create_vendor(replica.operator(request("acme", vec![public(1)]))).await)
+            .unwrap();
+    replica.vendor("other").await;
+    let resolve = async |key_hash: Vec<u8>| {
+        let request = replica.by(&Principal::Anonymous, pb::ResolveVendorKeyRequest { key_hash });
+        answer(replica.catalog().resolve_vendor_key(request).await)
+    };
+    assert_eq!(Some(resolve(hash(&made.secret_key).into()).await.unwrap()), made.vendor);
+    for unknown in [hash("vk_none"), hash(&made.secret_key.to_uppercase())] {
+        assert_eq!(resolve(unknown.into()).await.unwrap_err().code(), Code::NotFound);
+    }
+    for no_hash in [Vec::new(), made.secret_key.into_bytes()] {
+        assert_eq!(resolve(no_hash).await.unwrap_err().code(), Code::InvalidData);
     }
 }

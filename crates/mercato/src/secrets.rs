@@ -36,6 +36,9 @@ pub struct Secrets {
     /// Keys the hash under which licence keys are found.
     #[serde(serialize_with = "expose")]
     pub lookup_key: Secret,
+    /// Seals catalog-svc's rows. A marketplace that was made before there were any gets the key with its next start.
+    #[serde(default = "none", serialize_with = "expose")]
+    pub catalog_sealing: Secret,
     /// Seals license-svc's rows.
     #[serde(serialize_with = "expose")]
     pub license_sealing: Secret,
@@ -55,7 +58,7 @@ impl Secrets {
     pub fn load_or_create(folder: &Path, random: &Random) -> anyhow::Result<(Self, bool)> {
         let path = folder.join(FILE);
         if let Some(secrets) = private::find(&path)? {
-            return Ok((secrets, false));
+            return Ok((Self::completed(secrets, &path, random)?, false));
         }
         if folder.join("license.db").exists() {
             bail!(
@@ -69,6 +72,15 @@ impl Secrets {
         Ok((secrets, true))
     }
 
+    /// With the key that earlier versions did not make.
+    fn completed(mut secrets: Self, path: &Path, random: &Random) -> anyhow::Result<Self> {
+        if secrets.catalog_sealing == none() {
+            secrets.catalog_sealing = key(random);
+            private::write(path, &secrets)?;
+        }
+        Ok(secrets)
+    }
+
     /// New ones.
     #[must_use]
     pub fn generate(random: &Random) -> Self {
@@ -80,12 +92,18 @@ impl Secrets {
             token_key: key(random),
             instance_key: key(random),
             lookup_key: key(random),
+            catalog_sealing: key(random),
             license_sealing: key(random),
             payments_sealing: key(random),
             webhooks_sealing: key(random),
             bus_sealing: key(random),
         }
     }
+}
+
+/// What stands for a key that is not there.
+fn none() -> Secret {
+    Secret::new("")
 }
 
 /// The base64 of 32 random bytes.
@@ -116,6 +134,21 @@ mod tests {
         assert_eq!(made.admin_key, kept.admin_key);
         assert_eq!(made.lookup_key, kept.lookup_key);
         assert!(made.admin_key.starts_with("ak_") && made.admin_key != made.gateway_credential);
+    }
+
+    #[test]
+    fn a_key_that_earlier_versions_did_not_make_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, _) = Secrets::load_or_create(folder.path(), &Random::seeded(1)).unwrap();
+        let earlier = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        let mut earlier: serde_json::Value = serde_json::from_str(&earlier).unwrap();
+        earlier.as_object_mut().unwrap().remove("catalog_sealing").unwrap();
+        std::fs::write(folder.path().join(FILE), earlier.to_string()).unwrap();
+        let (completed, new) = Secrets::load_or_create(folder.path(), &Random::seeded(2)).unwrap();
+        let (again, _) = Secrets::load_or_create(folder.path(), &Random::seeded(3)).unwrap();
+        assert!(!new && completed.catalog_sealing != none());
+        assert_eq!(completed.catalog_sealing, again.catalog_sealing);
+        assert_eq!(completed.admin_key, made.admin_key);
     }
 
     #[test]

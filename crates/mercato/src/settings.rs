@@ -142,6 +142,8 @@ impl Settings {
             grpc: self.grpc(listen),
             artifacts: self.artifacts.clone().unwrap_or_else(folder),
             catalog: catalog_svc::config::CatalogConfig::new(self.secrets.release_key.clone()),
+            sealing: ring(&self.secrets.catalog_sealing),
+            bus_sealing: ring(&self.secrets.bus_sealing),
         }
     }
 

@@ -8,7 +8,7 @@ use wire::{
 };
 
 use super::*;
-use crate::domain::{Artifact, Kind, ReleaseState};
+use crate::domain::{Artifact, Content, ReleaseState};
 
 struct Entry {
     id: &'static str,
@@ -74,13 +74,13 @@ fn product(entry: &Entry) -> Arc<Product> {
     let release = Release {
         id: "rel_1".into(),
         product_id: "ccmp_1".into(),
-        kind: Kind::Plugin,
         manifest,
         manifest_json: String::new(),
-        artifact: Artifact { sha256: ArtifactDigest::of(b""), size: 0 },
+        content: Content::Plugin(Artifact { sha256: ArtifactDigest::of(b""), size: 0 }),
         signature: signature.clone(),
         vendor_signature: signature,
         security: false,
+        required_after_ms: None,
         published_at_ms: entry.published_at_ms,
         state: ReleaseState::Published,
     };

@@ -9,6 +9,9 @@ pub struct Model {
     pub marketplace_id: String,
     pub vendor_id: String,
     pub app_type: String,
+    pub kind: String,
+    /// Grows with each change of a hosted app's endpoint.
+    pub endpoint_revision: i32,
     pub created_at_ms: i64,
 }
 

@@ -15,6 +15,7 @@ pub struct Model {
     pub sha256: String,
     pub size: i64,
     pub security: bool,
+    pub required_after_ms: Option<i64>,
     pub key_id: String,
     pub signature: String,
     pub vendor_key_id: String,

@@ -1,6 +1,7 @@
 //! The schema, step by step.
 
 mod m0001_create_catalog;
+mod m0002_host_apps;
 
 use platform::outbox::CreateOutbox;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -10,6 +11,10 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(CreateOutbox), Box::new(m0001_create_catalog::CreateCatalog)]
+        vec![
+            Box::new(CreateOutbox),
+            Box::new(m0001_create_catalog::CreateCatalog),
+            Box::new(m0002_host_apps::HostApps),
+        ]
     }
 }

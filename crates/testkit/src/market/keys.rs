@@ -23,13 +23,14 @@ pub struct Keys {
     pub(super) instance: String,
     /// Keys the hash of licence keys.
     pub(super) lookup: String,
-    /// Seal the rows of licences, payments and webhooks, and what travels on the bus.
+    /// Seal the rows of the catalogue, licences, payments and webhooks, and what travels on the bus.
     pub(super) sealing: Sealing,
 }
 
 /// Rings of one key each.
 #[derive(Debug, Clone)]
 pub(super) struct Sealing {
+    pub(super) catalog: String,
     pub(super) license: String,
     pub(super) payments: String,
     pub(super) webhooks: String,
@@ -40,7 +41,7 @@ impl Keys {
     /// New ones.
     #[must_use]
     pub fn generate() -> Self {
-        let sealing = Sealing { license: ring(), payments: ring(), webhooks: ring(), bus: ring() };
+        let sealing = Sealing { catalog: ring(), license: ring(), payments: ring(), webhooks: ring(), bus: ring() };
         Self {
             admin_key: token("ak_"),
             stripe_webhook_secret: token("whsec_"),

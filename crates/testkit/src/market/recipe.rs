@@ -143,6 +143,8 @@ impl Recipe {
         vec![
             var("MERCATO__ARTIFACTS__URL", &format!("file://{}", self.artifacts.display())),
             var("MERCATO__CATALOG__SIGNING_KEY", &self.keys.release),
+            var("MERCATO__SEALING__KEYS", &self.keys.sealing.catalog),
+            var("MERCATO__BUS_SEALING__KEYS", &self.keys.sealing.bus),
         ]
     }
 
