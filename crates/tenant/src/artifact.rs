@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wire::{
     keys::VerifyingKey,
-    manifest::MarketplaceId,
+    manifest::{Manifest, MarketplaceId},
     release::{self, ArtifactDigest, ReleaseError, ReleaseSignature},
 };
 
@@ -52,11 +52,17 @@ pub enum ArtifactError {
     )]
     Digest,
     /// The vendor did not sign these bytes.
-    #[error("the vendor's signature doesn't fit the download; nothing was installed")]
+    #[error("the vendor's signature doesn't fit this release; nothing was installed")]
     Vendor,
     /// The marketplace did not publish these bytes under this name and version.
     #[error("the marketplace's signature doesn't fit this app and version; nothing was installed")]
     Marketplace,
+    /// A signature is missing.
+    #[error("the marketplace shows this release without both signatures; nothing was installed")]
+    Unsigned,
+    /// The manifest is no valid one, or that of another app or version.
+    #[error("the marketplace shows a manifest that is not this app's and version's; nothing was installed")]
+    Manifest,
 }
 
 /// Checks digest and both signatures.
@@ -66,10 +72,34 @@ pub fn verify(bytes: &[u8], claim: &Claim<'_>, signers: &Signers) -> Result<(), 
     }
     release::verify_vendor_signature(&[signers.vendor], bytes, &claim.vendor_signature.value)
         .map_err(|_| ArtifactError::Vendor)?;
+    verify_statement(claim, &signers.marketplace)
+}
+
+/// Checks the marketplace's signature alone: what can be checked before the bytes are there.
+pub fn verify_statement(claim: &Claim<'_>, marketplace: &VerifyingKey) -> Result<(), ArtifactError> {
     let Claim { marketplace_id, version, sha256, signature, .. } = *claim;
     let verified: Result<(), ReleaseError> =
-        release::verify_statement(&[signers.marketplace], signature, marketplace_id, version, sha256);
+        release::verify_statement(&[*marketplace], signature, marketplace_id, version, sha256);
     verified.map_err(|_| ArtifactError::Marketplace)
+}
+
+/// Checks the release of a hosted app. It has no artefact: vendor and marketplace sign its manifest, in the canonical
+/// form of RFC 8785 (contracts.md section 8).
+pub fn verify_hosted(
+    manifest: &Manifest,
+    signature: &ReleaseSignature,
+    vendor_signature: &ReleaseSignature,
+    signers: &Signers,
+) -> Result<(), ArtifactError> {
+    let canonical = manifest.canonical();
+    let claim = Claim {
+        marketplace_id: &manifest.marketplace_id,
+        version: &manifest.version,
+        sha256: &ArtifactDigest::of(&canonical),
+        signature,
+        vendor_signature,
+    };
+    verify(&canonical, &claim, signers)
 }
 
 /// Whose key it is.
@@ -98,7 +128,7 @@ pub enum TrustError {
     #[error("{0} signed with a key that the marketplace doesn't list; nothing was installed")]
     Unlisted(Holder),
     /// The key is listed, but it is not among the pinned ones.
-    #[error("{0} signs with a new key; accept it to go on")]
+    #[error("{0} signs with a key that this shop has not met before")]
     NewKey(Holder, Box<VerifyingKey>),
 }
 
@@ -188,6 +218,33 @@ mod tests {
         assert_eq!(verify(b"zip", &renamed, &signers), Err(ArtifactError::Marketplace));
         let swapped = Signers { marketplace: signers.vendor, vendor: signers.marketplace };
         assert_eq!(verify(b"zip", &claim, &swapped), Err(ArtifactError::Vendor));
+    }
+
+    #[test]
+    fn a_hosted_app_is_its_manifest_however_that_is_written() {
+        let manifest = |address: &str| {
+            let text = serde_json::json!({
+                "version": "1.0.0", "id": "app", "marketplace_id": "@vendor/app", "name": "App", "type": "marketing",
+                "carphacom_min_version": "1.0.0", "description": "What it does.", "author": "Vendor", "price_eur": 0,
+                "entry": address, "hosted": { "installation_url": "https://app.example/install" }, "of_tomorrow": [1],
+            });
+            Manifest::from_json(text.to_string().as_bytes()).unwrap()
+        };
+        let signed = manifest("https://app.example/");
+        let canonical = signed.canonical();
+        let statement = release::sign_statement(
+            &key(1),
+            &signed.marketplace_id,
+            &signed.version,
+            &ArtifactDigest::of(&canonical),
+        );
+        let vendor = vendor_signature(&key(2), &canonical);
+        let signers = Signers { marketplace: key(1).verifying_key(), vendor: key(2).verifying_key() };
+        assert_eq!(verify_hosted(&signed, &statement, &vendor, &signers), Ok(()));
+        let moved = manifest("https://elsewhere.example/");
+        assert_eq!(verify_hosted(&moved, &statement, &vendor, &signers), Err(ArtifactError::Vendor));
+        let by_vendor = vendor_signature(&key(2), &moved.canonical());
+        assert_eq!(verify_hosted(&moved, &statement, &by_vendor, &signers), Err(ArtifactError::Marketplace));
     }
 
     #[test]

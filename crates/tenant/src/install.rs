@@ -77,7 +77,7 @@ impl InstalledApp {
     }
 }
 
-/// The plugin folder of a shop.
+/// A folder of apps: the plugins of a shop, or its static apps.
 #[derive(Debug, Clone)]
 pub struct Plugins {
     folder: PathBuf,
@@ -148,6 +148,19 @@ impl Plugins {
         Ok(Staged { plugins: self.clone(), unpacked, manifest })
     }
 
+    /// Removes an app that was installed from the marketplace; what is not there, or is another's, is left alone.
+    ///
+    /// One rename takes it out of sight; a crash after it leaves what [`Plugins::open`] removes.
+    pub fn remove(&self, app: &MarketplaceId) -> io::Result<()> {
+        let Some(present) = self.list()?.into_iter().find(|present| present.is_of(app)) else {
+            return Ok(());
+        };
+        let doomed = self.new_folder(&present.manifest.id)?;
+        fs::rename(self.folder.join(&present.manifest.id), doomed.path().join("removed"))?;
+        disk::sync_folder(&self.folder)?;
+        doomed.close()
+    }
+
     /// What a crash can have left: half-unpacked apps, an old version whose successor is in place, or one whose
     /// successor is not.
     fn recover(&self) -> io::Result<()> {
@@ -194,6 +207,12 @@ impl Plugins {
 }
 
 impl Staged {
+    /// What the app says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// What this version may do and the one that it replaces may not; nothing for a first installation.
     pub fn added_permissions(&self) -> Result<Vec<String>, InstallError> {
         let Some(present) = self.plugins.find_predecessor(&self.manifest)? else { return Ok(Vec::new()) };

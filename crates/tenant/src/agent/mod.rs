@@ -60,8 +60,9 @@ impl Agent {
 fn assemble(config: AgentConfig) -> Result<Arc<App>, StartError> {
     std::fs::create_dir_all(&config.data)?;
     let plugins = Plugins::open(config.data.join("plugins"), config.limits)?;
+    let statics = Plugins::open(config.data.join("static"), config.limits)?;
     let state = StateFile::open(config.data.join("state.json"), &config.random)?;
-    Ok(Arc::new(App::new(config, state, plugins)?))
+    Ok(Arc::new(App::new(config, state, plugins, statics)?))
 }
 
 /// An agent that runs.

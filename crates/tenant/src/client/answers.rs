@@ -46,9 +46,9 @@ pub struct Product {
     /// What it is for; a marketplace may know more types than this shop.
     #[serde(rename = "type")]
     pub app_type: String,
-    /// `plugin`, `static` or `hosted`.
-    #[serde(default = "plugin")]
-    pub kind: String,
+    /// How it comes into the shop.
+    #[serde(default)]
+    pub kind: AppKind,
     /// The newest version.
     pub version: Version,
     /// 0 for a free app.
@@ -68,10 +68,36 @@ pub struct Product {
     /// What the app may do in the shop.
     #[serde(default)]
     pub permissions: Vec<String>,
+    /// The marketplace's signature of the release statement.
+    #[serde(default)]
+    pub signature: Option<ReleaseSignature>,
+    /// The vendor's signature of the ZIP, or of a hosted app's manifest.
+    #[serde(default)]
+    pub vendor_signature: Option<ReleaseSignature>,
 }
 
-fn plugin() -> String {
-    "plugin".to_owned()
+/// How an app comes into the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppKind {
+    /// A ZIP that the shop downloads and runs.
+    #[default]
+    Plugin,
+    /// Pages and scripts only; the shop installs it without asking its vendor.
+    Static,
+    /// It runs on its vendor's servers.
+    Hosted,
+    /// One that this shop does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl AppKind {
+    /// Whether the marketplace keeps an installation of it.
+    #[must_use]
+    pub fn has_installation(self) -> bool {
+        matches!(self, Self::Static | Self::Hosted)
+    }
 }
 
 impl Product {
@@ -88,10 +114,14 @@ impl Product {
         self.manifest.get("author").and_then(Value::as_str).unwrap_or_else(|| self.marketplace_id.vendor())
     }
 
-    /// Whether there is something to download and install.
+    /// Whether this shop knows how to install it.
     #[must_use]
     pub fn is_installable(&self) -> bool {
-        self.download_url.is_some()
+        match self.kind {
+            AppKind::Plugin | AppKind::Static => self.download_url.is_some(),
+            AppKind::Hosted => true,
+            AppKind::Other => false,
+        }
     }
 }
 

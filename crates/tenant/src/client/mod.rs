@@ -5,6 +5,7 @@
 
 mod answers;
 mod error;
+mod installations;
 mod transport;
 
 use std::collections::BTreeMap;
@@ -21,10 +22,13 @@ use wire::{
 };
 
 pub use answers::{
-    CheckoutSession, Deactivated, Download, Feed, IssuedLicense, License, Product, ProductDetail, PublicKey,
-    Release, Update, Verified, WellKnown,
+    AppKind, CheckoutSession, Deactivated, Download, Feed, IssuedLicense, License, Product, ProductDetail,
+    PublicKey, Release, Update, Verified, WellKnown,
 };
 pub use error::ClientError;
+pub use installations::{
+    Access, Installation, InstallationState, Introspection, LastCallback, PendingUpdate,
+};
 use transport::Transport;
 
 const STORE: &str = "store/marketplace";

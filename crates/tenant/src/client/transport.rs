@@ -67,6 +67,10 @@ impl Transport {
         Ok(self.http.post(self.url(path)?).headers(self.headers()).timeout(CALL_TIMEOUT).json(body))
     }
 
+    pub(super) fn delete(&self, path: &str) -> Result<RequestBuilder, ClientError> {
+        Ok(self.http.delete(self.url(path)?).headers(self.headers()).timeout(CALL_TIMEOUT))
+    }
+
     pub(super) fn as_administrator(&self, request: RequestBuilder) -> Result<RequestBuilder, ClientError> {
         let key = self.secret_key.as_ref().ok_or(ClientError::NoSecretKey)?;
         Ok(request.bearer_auth(key.expose()))

@@ -72,6 +72,35 @@ fn an_app_is_installed_and_updated_and_nothing_is_left_over() {
 }
 
 #[test]
+fn a_removed_app_leaves_nothing_and_takes_nothing_else_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = open(folder.path());
+    stage(&plugins, "1.0.0").commit().unwrap();
+    plugins.remove(&"@vendor/other".parse().unwrap()).unwrap();
+    assert_eq!(running(&plugins).as_deref(), Some("1.0.0"));
+    let app = "@vendor/app".parse().unwrap();
+    plugins.remove(&app).unwrap();
+    plugins.remove(&app).unwrap();
+    assert_eq!((running(&plugins), leftovers(&plugins)), (None, 0));
+    stage(&plugins, "1.1.0").commit().unwrap();
+    fs::remove_file(plugins.folder().join("app").join(RECEIPT)).unwrap();
+    plugins.remove(&app).unwrap();
+    assert!(plugins.folder().join("app/index.js").exists(), "a local plugin is not the marketplace's");
+}
+
+#[test]
+fn a_crash_while_an_app_is_removed_does_not_bring_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = open(folder.path());
+    stage(&plugins, "1.0.0").commit().unwrap();
+    let doomed = plugins.new_folder("app").unwrap();
+    fs::rename(plugins.folder().join("app"), doomed.path().join("removed")).unwrap();
+    std::mem::forget(doomed);
+    let after = open(folder.path());
+    assert_eq!((running(&after), leftovers(&after)), (None, 0));
+}
+
+#[test]
 fn a_crash_between_unpacking_and_renaming_leaves_the_old_app() {
     let folder = tempfile::tempdir().unwrap();
     stage(&open(folder.path()), "1.0.0").commit().unwrap();

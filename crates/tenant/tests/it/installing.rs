@@ -115,7 +115,7 @@ async fn added_permissions_must_have_been_seen() {
     marketplace
         .publish(Release::new(FREE, "2.0.0", 0).with_permissions(&["api:orders.read", "api:orders.write"]));
     let page = shop.get("/admin/marketplace").await;
-    assert!(page.card(FREE).contains("See and change your orders"), "shown before the button");
+    assert!(page.card(FREE).contains("Read and change your orders"), "shown before the button");
 
     shop.post("/admin/marketplace/update", &[("app", FREE), ("version", "2.0.0")]).await;
     assert_eq!(shop.settled(FREE).await["state"], "waiting");

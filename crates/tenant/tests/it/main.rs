@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod marketplace;
+mod registry;
 mod shop;
 
 mod buying;
+mod hosted;
 mod installing;
 mod licences;
 mod local;
 mod pages;
+mod static_apps;
 mod webhooks;

@@ -21,9 +21,12 @@ use wire::{
     keys::{Jwks, SigningKey},
     license_key::LicenseKey,
     license_token::{self, LicenseClaims, TOKEN_LIFETIME_SECS},
+    manifest::Manifest,
     release::{self, ArtifactDigest},
 };
 use zip::{ZipWriter, write::SimpleFileOptions};
+
+use super::registry::{self, Registry};
 
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 pub(crate) const INSTANCE: &str = "inst_01JAY2M3N4P5Q6R7S8T9V0W1X2";
@@ -36,12 +39,16 @@ pub(crate) const FREE: &str = "@acme/seo";
 #[derive(Clone)]
 pub(crate) struct Release {
     pub(crate) app: String,
+    /// `plugin`, `static` or `hosted`.
+    pub(crate) kind: &'static str,
     pub(crate) version: String,
     pub(crate) price: u32,
     pub(crate) permissions: Vec<String>,
     pub(crate) zip: Vec<u8>,
     /// What is served, where it is not the same.
     pub(crate) served: Option<Vec<u8>>,
+    /// The manifest that the feed shows, where it is not the same.
+    pub(crate) shown: Option<Value>,
     pub(crate) vendor: SigningKey,
     pub(crate) statement: SigningKey,
 }
@@ -59,6 +66,7 @@ pub(crate) struct World {
     /// Every request: method and path with query, then headers of ours, then body.
     pub(crate) heard: Vec<String>,
     pub(crate) keys_of_checkouts: Vec<String>,
+    pub(crate) registry: Registry,
 }
 
 #[derive(Clone)]
@@ -80,11 +88,13 @@ impl Release {
         let name = app.split('/').nth(1).unwrap();
         let mut release = Self {
             app: app.to_owned(),
+            kind: "plugin",
             version: version.to_owned(),
             price,
             permissions: vec!["api:orders.read".to_owned()],
             zip: Vec::new(),
             served: None,
+            shown: None,
             vendor: key(1),
             statement: key(2),
         };
@@ -97,12 +107,26 @@ impl Release {
 
     pub(crate) fn with_permissions(mut self, permissions: &[&str]) -> Self {
         self.permissions = permissions.iter().map(ToString::to_string).collect();
-        let manifest = self.manifest().to_string();
+        let manifest = self.manifest_of_zip().to_string();
         self.zip = zip_of(&[("manifest.json", manifest.as_bytes()), ("index.js", b"x")]);
         self
     }
 
-    fn manifest(&self) -> Value {
+    pub(crate) fn of_kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    pub(crate) fn manifest(&self) -> Value {
+        let mut manifest = self.manifest_of_zip();
+        if self.kind == "hosted" {
+            manifest["hosted"] = json!({ "installation_url": "https://acme.example/callbacks" });
+            manifest["entry"] = json!(format!("https://acme.example/{}", self.version));
+        }
+        manifest
+    }
+
+    fn manifest_of_zip(&self) -> Value {
         let name = self.app.split('/').nth(1).unwrap();
         json!({
             "id": name, "marketplace_id": self.app, "name": format!("App {name}"), "version": self.version,
@@ -112,26 +136,43 @@ impl Release {
         })
     }
 
+    /// What vendor and marketplace sign: the ZIP, or a hosted app's manifest in its canonical form.
+    fn signed_bytes(&self) -> Vec<u8> {
+        match self.kind {
+            "hosted" => Manifest::try_from(self.manifest()).unwrap().canonical(),
+            _ => self.zip.clone(),
+        }
+    }
+
     fn sha256(&self) -> ArtifactDigest {
-        ArtifactDigest::of(&self.zip)
+        ArtifactDigest::of(&self.signed_bytes())
     }
 
     fn signatures(&self) -> (Value, Value) {
         let (app, version) = (self.app.parse().unwrap(), self.version.parse().unwrap());
         let statement = release::sign_statement(&self.statement, &app, &version, &self.sha256());
-        let vendor = json!({ "key_id": self.vendor.key_id(), "value": release::sign_artifact(&self.vendor, &self.zip) });
+        let signature = release::sign_artifact(&self.vendor, &self.signed_bytes());
+        let vendor = json!({ "key_id": self.vendor.key_id(), "value": signature });
         (serde_json::to_value(statement).unwrap(), vendor)
     }
 
     fn product(&self) -> Value {
         let (signature, vendor_signature) = self.signatures();
-        json!({
+        let mut product = json!({
             "id": "ccmp_01", "marketplace_id": self.app, "name": self.manifest()["name"], "type": "admin-extension",
-            "kind": "plugin", "version": self.version, "price_eur": self.price, "manifest": self.manifest(),
+            "kind": self.kind, "version": self.version, "price_eur": self.price, "manifest": self.manifest(),
             "download_url": format!("/store/marketplace/download/{}/{}", self.app, self.version),
             "sha256": self.sha256().to_string(), "published_at": "2026-11-02T08:00:00Z", "permissions": self.permissions,
             "signature": signature, "vendor_signature": vendor_signature,
-        })
+        });
+        if self.kind == "hosted" {
+            product["download_url"] = Value::Null;
+            product["sha256"] = Value::Null;
+        }
+        if let Some(shown) = &self.shown {
+            product["manifest"] = shown.clone();
+        }
+        product
     }
 }
 
@@ -158,6 +199,7 @@ impl Marketplace {
             licenses: Vec::new(),
             heard: Vec::new(),
             keys_of_checkouts: Vec::new(),
+            registry: Registry::default(),
         };
         let url = format!("http://{}", listener.local_addr().unwrap());
         let marketplace = Self { url, world: Arc::new(Mutex::new(world)) };
@@ -182,7 +224,7 @@ impl Marketplace {
         change(self.world().releases.iter_mut().find(|release| release.app == app).unwrap());
     }
 
-    fn find(&self, app: &str, version: Option<&str>) -> Option<Release> {
+    pub(crate) fn find(&self, app: &str, version: Option<&str>) -> Option<Release> {
         let world = self.world();
         let wanted = |one: &&Release| one.app == app && version.is_none_or(|version| one.version == version);
         world.releases.iter().find(wanted).cloned()
@@ -201,11 +243,12 @@ fn router(marketplace: Marketplace) -> Router {
         .route("/store/marketplace/licenses", get(licenses))
         .route("/dl/{vendor}/{name}/{version}", get(artifact))
         .route("/.well-known/mercato.json", get(well_known))
+        .merge(registry::routes())
         .layer(middleware::from_fn_with_state(marketplace.clone(), listen))
         .with_state(marketplace)
 }
 
-fn error(status: StatusCode, kind: &str, message: &str) -> Response {
+pub(crate) fn error(status: StatusCode, kind: &str, message: &str) -> Response {
     (status, Json(json!({ "type": kind, "message": message, "request_id": "req_1" }))).into_response()
 }
 

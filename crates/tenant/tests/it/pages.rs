@@ -12,7 +12,7 @@ async fn the_page_of_an_app_says_what_it_may_do_and_takes_nothing_for_markup() {
     let page = shop.get(&format!("/admin/marketplace/app/{APP}")).await;
     assert_eq!(page.status, 200);
     for text in
-        ["See your orders", "€49", "1.0.0", "2 November 2026", "&#60;script&#62;", "Acme &#60;Tools&#62;"]
+        ["Read your orders", "€49", "1.0.0", "2 November 2026", "&#60;script&#62;", "Acme &#60;Tools&#62;"]
     {
         assert!(page.html.contains(text), "{text}");
     }

@@ -1,12 +1,14 @@
 //! What there is, and how each app stands in this shop.
 
+use std::sync::Arc;
+
 use semver::Version;
 use wire::manifest::MarketplaceId;
 
-use super::{App, UseCaseError};
+use super::{App, Installations, UseCaseError};
 use crate::{
-    agent::domain::{Checkout, Job, State},
-    client::{ClientError, FeedQuery, Product, ProductDetail},
+    agent::domain::{Checkout, HostedNote, Job, State, added, find_note},
+    client::{AppKind, ClientError, FeedQuery, Installation, Product, ProductDetail},
     install::InstalledApp,
     license::Standing,
 };
@@ -38,13 +40,31 @@ pub(crate) struct Listing {
 /// How an app stands in this shop.
 pub(crate) enum ListingState {
     /// Not here. `covered` if nothing has to be paid: it is free, or this shop holds a licence.
-    Available { covered: bool },
+    Available { covered: bool, last: Option<Box<Installation>> },
     /// The administrator went to pay, and no licence has come yet.
     Paying,
     /// On its way, or waiting for the administrator.
     Pending(Box<Job>),
-    /// Here.
+    /// In the plugin folder.
     Installed { version: Version, update: Option<NewVersion> },
+    /// A hosted or static app that is here, or on its way in or out.
+    Registered(Box<Registered>),
+    /// The marketplace can't say now whether it is here.
+    Unknown,
+}
+
+/// A hosted or static app of this shop, as the marketplace has it.
+pub(crate) struct Registered {
+    pub(crate) installation: Installation,
+    pub(crate) name: Option<String>,
+    /// Where a hosted app is opened.
+    pub(crate) address: Option<String>,
+}
+
+/// How far an app has come.
+pub(crate) struct Arrival {
+    pub(crate) name: Option<String>,
+    pub(crate) is_complete: bool,
 }
 
 /// What is newer than the installed version.
@@ -62,9 +82,12 @@ pub(crate) struct Present {
     pub(crate) update: Option<NewVersion>,
 }
 
-/// Everything in the plugin folder.
+/// Everything that is installed.
 pub(crate) struct Inventory {
     pub(crate) present: Vec<Present>,
+    pub(crate) registered: Vec<Registered>,
+    /// Why it is not known which hosted and static apps are here.
+    pub(crate) unknown_installations: Option<ClientError>,
     /// Why it is not known what is newer.
     pub(crate) unknown_updates: Option<ClientError>,
 }
@@ -79,9 +102,8 @@ impl App {
             per_page: PER_PAGE,
         };
         let feed = self.client()?.feed(&query).await?;
-        let installed = self.installed().await?;
-        let state = self.state();
-        let listing = |product: Product| Listing { state: stands(&product, &installed, &state), product };
+        let here = self.here(feed.products.iter().any(|one| one.kind.has_installation())).await?;
+        let listing = |product: Product| Listing { state: here.stands(&product), product };
         Ok(Catalogue {
             listings: feed.products.into_iter().map(listing).collect(),
             count: feed.count,
@@ -94,12 +116,45 @@ impl App {
         &self,
         app: &MarketplaceId,
     ) -> Result<(ProductDetail, ListingState), UseCaseError> {
-        let detail = self.client()?.product(app).await.map_err(|error| match error {
+        let detail = self.product(app).await?;
+        let state = self.here(detail.product.kind.has_installation()).await?.stands(&detail.product);
+        Ok((detail, state))
+    }
+
+    pub(super) async fn product(&self, app: &MarketplaceId) -> Result<ProductDetail, UseCaseError> {
+        self.client()?.product(app).await.map_err(|error| match error {
             error if error.is_kind("not_found") => UseCaseError::NoSuchApp,
             other => other.into(),
-        })?;
-        let state = stands(&detail.product, &self.installed().await?, &self.state());
-        Ok((detail, state))
+        })
+    }
+
+    /// How far an app has come whose job is done.
+    pub(crate) async fn find_arrival(&self, app: &MarketplaceId) -> Result<Option<Arrival>, UseCaseError> {
+        let mut here = self.installed().await?.into_iter().chain(self.static_apps().await?);
+        if let Some(present) = here.find(|present| present.is_of(app)) {
+            return Ok(Some(Arrival { name: Some(present.manifest.name), is_complete: true }));
+        }
+        let hosted = self.installations().await.unwrap_or_default().remove(app);
+        let hosted = hosted.filter(|one| one.kind == AppKind::Hosted && one.state.is_present());
+        let state = self.state();
+        Ok(hosted.map(|one| Arrival {
+            name: find_note(&state.hosted, app, &one.version).map(|note| note.name.clone()),
+            is_complete: !one.state.is_moving(),
+        }))
+    }
+
+    async fn here(&self, with_installations: bool) -> Result<Here, UseCaseError> {
+        let installations = if with_installations {
+            self.installations().await.inspect_err(|error| tracing::warn!(%error, "unknown installations"))
+        } else {
+            Ok(Installations::new())
+        };
+        Ok(Here {
+            plugins: self.installed().await?,
+            statics: self.static_apps().await?,
+            installations: installations.ok(),
+            state: self.state(),
+        })
     }
 
     /// What is in the plugin folder, and what of it is out of date.
@@ -127,7 +182,19 @@ impl App {
                 app,
             });
         }
-        Ok(Inventory { present, unknown_updates })
+        let (registered, unknown_installations) = match self.registered().await {
+            Ok(registered) => (registered, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Ok(Inventory { present, registered, unknown_installations, unknown_updates })
+    }
+
+    /// The hosted and static apps that are here, or on their way in or out.
+    async fn registered(&self) -> Result<Vec<Registered>, ClientError> {
+        let installations = self.installations().await?;
+        let (statics, state) = (self.static_apps().await.unwrap_or_default(), self.state());
+        let present = installations.into_values().filter(|one| one.state.is_present());
+        Ok(present.map(|one| Registered::of(one, &statics, &state.hosted)).collect())
     }
 
     /// The checkout that a buyer comes back from: the one of this order, or else the latest.
@@ -139,33 +206,80 @@ impl App {
     }
 }
 
-fn stands(product: &Product, installed: &[InstalledApp], state: &State) -> ListingState {
-    let app = &product.marketplace_id;
-    if let Some(job) = state.jobs.get(app) {
-        return ListingState::Pending(Box::new(job.clone()));
+/// What is known of the shop when an app is looked at.
+struct Here {
+    plugins: Vec<InstalledApp>,
+    statics: Vec<InstalledApp>,
+    /// None if the marketplace can't say.
+    installations: Option<Installations>,
+    state: Arc<State>,
+}
+
+impl Here {
+    fn stands(&self, product: &Product) -> ListingState {
+        let app = &product.marketplace_id;
+        if let Some(job) = self.state.jobs.get(app) {
+            return ListingState::Pending(Box::new(job.clone()));
+        }
+        if product.kind.has_installation() {
+            return self.registered_or_available(product);
+        }
+        match self.plugins.iter().find(|present| present.is_of(app)) {
+            Some(present) => {
+                let (version, update) = (present.manifest.version.clone(), newer(product, present));
+                ListingState::Installed { version, update }
+            }
+            None => self.available(product, None),
+        }
     }
-    if let Some(present) = installed.iter().find(|present| present.is_of(app)) {
-        let version = present.manifest.version.clone();
-        let update = newer(product, present);
-        return ListingState::Installed { version, update };
+
+    /// A static app without its files is not here, whatever the marketplace's record says: they can be fetched again.
+    fn registered_or_available(&self, product: &Product) -> ListingState {
+        let Some(installations) = &self.installations else { return ListingState::Unknown };
+        let last = installations.get(&product.marketplace_id).cloned();
+        let has_files = || self.statics.iter().any(|present| present.is_of(&product.marketplace_id));
+        match last {
+            Some(one) if one.state.is_present() && (product.kind == AppKind::Hosted || has_files()) => {
+                let registered = Registered::of(one, &self.statics, &self.state.hosted);
+                ListingState::Registered(Box::new(registered))
+            }
+            last => self.available(product, last),
+        }
     }
-    let licensed = state
-        .licenses
-        .get(app)
-        .is_some_and(|known| !matches!(known.standing, Some(Standing::Refused { .. })));
-    if product.price_eur.is_free() || licensed {
-        ListingState::Available { covered: true }
-    } else if state.find_open_checkout(app).is_some() {
-        ListingState::Paying
-    } else {
-        ListingState::Available { covered: false }
+
+    fn available(&self, product: &Product, last: Option<Installation>) -> ListingState {
+        let app = &product.marketplace_id;
+        let licensed = self
+            .state
+            .licenses
+            .get(app)
+            .is_some_and(|known| !matches!(known.standing, Some(Standing::Refused { .. })));
+        if product.price_eur.is_free() || licensed {
+            ListingState::Available { covered: true, last: last.map(Box::new) }
+        } else if self.state.find_open_checkout(app).is_some() {
+            ListingState::Paying
+        } else {
+            ListingState::Available { covered: false, last: last.map(Box::new) }
+        }
+    }
+}
+
+impl Registered {
+    fn of(installation: Installation, statics: &[InstalledApp], notes: &[HostedNote]) -> Self {
+        let app = &installation.marketplace_id;
+        let files = statics.iter().find(|present| present.is_of(app));
+        let note = find_note(notes, app, &installation.version);
+        Self {
+            name: files.map(|app| app.manifest.name.clone()).or_else(|| note.map(|note| note.name.clone())),
+            address: note.map(|note| note.address.clone()),
+            installation,
+        }
     }
 }
 
 fn newer(product: &Product, present: &InstalledApp) -> Option<NewVersion> {
-    let has = |permission: &&String| !present.manifest.permissions().contains(permission);
     (product.version > present.manifest.version).then(|| NewVersion {
         version: product.version.clone(),
-        added_permissions: product.permissions.iter().filter(has).cloned().collect(),
+        added_permissions: added(&product.permissions, present.manifest.permissions()),
     })
 }

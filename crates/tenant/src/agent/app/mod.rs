@@ -2,10 +2,13 @@
 
 mod buy;
 mod catalogue;
+mod installations;
 mod installer;
 mod licenses;
+mod package;
 mod receive;
 mod status;
+mod trust;
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
@@ -24,8 +27,10 @@ use crate::{
     install::{InstalledApp, Plugins},
     webhook::{Verifier, WebhookError},
 };
-pub(crate) use catalogue::{Catalogue, Listing, ListingState, Present, Question};
+pub(crate) use catalogue::{Catalogue, Listing, ListingState, Present, Question, Registered};
+pub(crate) use installations::{Consent, Installations};
 pub(crate) use status::ShopStatus;
+pub(crate) use trust::Doubt;
 
 /// One shop.
 pub(crate) struct App {
@@ -33,6 +38,8 @@ pub(crate) struct App {
     client: Option<Client>,
     state: StateFile,
     plugins: Plugins,
+    /// Apart from the plugins: what lies there is never run by the shop's backend.
+    statics: Plugins,
     webhooks: Verifier,
     clock: Clock,
     random: Random,
@@ -60,13 +67,19 @@ pub(crate) enum UseCaseError {
 }
 
 impl App {
-    pub(crate) fn new(config: AgentConfig, state: StateFile, plugins: Plugins) -> Result<Self, StartError> {
+    pub(crate) fn new(
+        config: AgentConfig,
+        state: StateFile,
+        plugins: Plugins,
+        statics: Plugins,
+    ) -> Result<Self, StartError> {
         let client =
             config.marketplace.clone().map(|marketplace| Client::new(marketplace, config.random.clone()));
         Ok(Self {
             client: client.transpose()?,
             state,
             plugins,
+            statics,
             webhooks: Verifier::new(config.webhook_secrets.clone()),
             clock: config.clock.clone(),
             random: config.random.clone(),
@@ -99,8 +112,12 @@ impl App {
 
     /// What is in the plugin folder.
     pub(crate) async fn installed(&self) -> io::Result<Vec<InstalledApp>> {
-        let plugins = self.plugins.clone();
-        tokio::task::spawn_blocking(move || plugins.list()).await.map_err(io::Error::other)?
+        list(&self.plugins).await
+    }
+
+    /// The static apps whose files are here.
+    pub(crate) async fn static_apps(&self) -> io::Result<Vec<InstalledApp>> {
+        list(&self.statics).await
     }
 
     /// The versions of what came from the marketplace.
@@ -108,4 +125,9 @@ impl App {
         let apps = self.installed().await?.into_iter().filter(|app| app.receipt.is_some());
         Ok(apps.map(|app| (app.manifest.marketplace_id, app.manifest.version)).collect())
     }
+}
+
+async fn list(folder: &Plugins) -> io::Result<Vec<InstalledApp>> {
+    let folder = folder.clone();
+    tokio::task::spawn_blocking(move || folder.list()).await.map_err(io::Error::other)?
 }

@@ -9,11 +9,14 @@ use crate::artifact::Holder;
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(5);
 
-/// An app that is to be installed. It stays until it is, or until the administrator gives it up.
+/// An app that is to be installed or removed. It stays until that is done, or until the administrator gives it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) marketplace_id: MarketplaceId,
+    /// To be installed; of a removal, the one that is there.
     pub(crate) version: Version,
+    #[serde(default)]
+    pub(crate) wish: Wish,
     pub(crate) requested_at_ms: i64,
     /// Permissions that the administrator has seen and allowed beyond those of the installed version.
     #[serde(default)]
@@ -22,6 +25,17 @@ pub(crate) struct Job {
     pub(crate) attempts: u32,
     #[serde(default)]
     pub(crate) problem: Option<Problem>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wish {
+    /// To have this version.
+    #[default]
+    Install,
+    /// To be rid of the app. Only of one that the marketplace keeps an installation of.
+    Remove,
 }
 
 /// Why a job waits.
@@ -34,7 +48,7 @@ pub(crate) enum Problem {
     Failed { message: String },
     /// A signature was made by a key that this shop has not met.
     NewKey { holder: Holder, key: VerifyingKey },
-    /// The new version asks for more than the installed one.
+    /// The version asks for more than was allowed so far.
     Consent { added: Vec<String> },
 }
 
@@ -45,9 +59,7 @@ impl fmt::Display for Problem {
             Self::NewKey { holder, .. } => {
                 write!(f, "{holder} signs with a key that this shop has not met before")
             }
-            Self::Consent { .. } => {
-                f.write_str("the new version asks for more permissions than the installed one")
-            }
+            Self::Consent { .. } => f.write_str("it asks for permissions that nobody here has allowed yet"),
         }
     }
 }
@@ -57,11 +69,21 @@ impl Job {
         Self {
             marketplace_id,
             version,
+            wish: Wish::Install,
             requested_at_ms: now_ms,
             allowed: Vec::new(),
             attempts: 0,
             problem: None,
         }
+    }
+
+    pub(crate) fn removal(marketplace_id: MarketplaceId, version: Version, now_ms: i64) -> Self {
+        Self { wish: Wish::Remove, ..Self::new(marketplace_id, version, now_ms) }
+    }
+
+    /// Whether the administrator has not changed their mind since.
+    pub(crate) fn is_same_wish(&self, other: &Self) -> bool {
+        self.wish == other.wish && self.version == other.version && self.allowed == other.allowed
     }
 
     /// When it may be tried, unless it waits for the administrator.

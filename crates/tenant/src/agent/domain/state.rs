@@ -4,7 +4,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use wire::{keys::Jwks, manifest::MarketplaceId};
 
-use super::{Job, Offer, Problem};
+use super::{HostedNote, Job, Offer, Problem};
 use crate::{
     artifact::{Holder, Pins, Signers},
     license::KnownLicense,
@@ -33,6 +33,9 @@ pub(crate) struct State {
     pub(crate) licenses: BTreeMap<MarketplaceId, KnownLicense>,
     pub(crate) offers: Vec<Offer>,
     pub(crate) jobs: BTreeMap<MarketplaceId, Job>,
+    /// What is known of the hosted apps that were installed from here.
+    #[serde(default)]
+    pub(crate) hosted: Vec<HostedNote>,
     /// Webhook ids that have been taken, with the time.
     pub(crate) seen: BTreeMap<String, i64>,
 }
@@ -90,6 +93,7 @@ impl State {
             licenses: BTreeMap::new(),
             offers: Vec::new(),
             jobs: BTreeMap::new(),
+            hosted: Vec::new(),
             seen: BTreeMap::new(),
         }
     }
@@ -182,21 +186,16 @@ impl State {
     }
 
     /// Changes a job, if it is still the one that was wished for.
-    pub(crate) fn change_job(
-        &mut self,
-        app: &MarketplaceId,
-        version: &Version,
-        change: impl FnOnce(&mut Job),
-    ) {
-        if let Some(job) = self.jobs.get_mut(app).filter(|job| job.version == *version) {
+    pub(crate) fn change_job(&mut self, tried: &Job, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.jobs.get_mut(&tried.marketplace_id).filter(|job| job.is_same_wish(tried)) {
             change(job);
         }
     }
 
     /// Ends a job that is done.
-    pub(crate) fn finish_job(&mut self, app: &MarketplaceId, version: &Version) {
-        if self.jobs.get(app).is_some_and(|job| job.version == *version) {
-            self.jobs.remove(app);
+    pub(crate) fn finish_job(&mut self, done: &Job) {
+        if self.jobs.get(&done.marketplace_id).is_some_and(|job| job.is_same_wish(done)) {
+            self.jobs.remove(&done.marketplace_id);
         }
     }
 
@@ -208,6 +207,12 @@ impl State {
             Some(Problem::Consent { added }) => job.allowed = added,
             _ => {}
         }
+    }
+
+    /// Keeps what a hosted app's manifest said; one note for each version.
+    pub(crate) fn note_hosted(&mut self, note: HostedNote) {
+        self.hosted.retain(|one| one.marketplace_id != note.marketplace_id || one.version != note.version);
+        self.hosted.push(note);
     }
 
     /// Pins the keys that have vouched for an installation.

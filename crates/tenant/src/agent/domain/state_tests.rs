@@ -111,15 +111,16 @@ fn ids_are_forgotten_when_no_retry_can_come_any_more() {
 #[test]
 fn a_job_waits_for_its_time_or_for_the_administrator() {
     let mut state = State::new("00".to_owned());
-    state.queue(Job::new(app(), Version::new(1, 0, 0), NOW));
+    let tried = Job::new(app(), Version::new(1, 0, 0), NOW);
+    state.queue(tried.clone());
     assert!(state.find_due_job(NOW).is_some());
     let retry = Problem::Retrying { message: String::new(), at_ms: NOW + 5 };
-    state.change_job(&app(), &Version::new(1, 0, 0), |job| job.problem = Some(retry));
+    state.change_job(&tried, |job| job.problem = Some(retry));
     assert!(state.find_due_job(NOW + 4).is_none());
     assert_eq!(state.next_due_ms(), Some(NOW + 5));
     assert!(state.find_due_job(NOW + 5).is_some());
     let failed = Problem::Failed { message: String::new() };
-    state.change_job(&app(), &Version::new(1, 0, 0), |job| job.problem = Some(failed));
+    state.change_job(&tried, |job| job.problem = Some(failed));
     assert_eq!(state.next_due_ms(), None);
     state.resume_job(&app());
     assert!(state.find_due_job(NOW).is_some());
@@ -132,12 +133,12 @@ fn going_on_grants_what_was_asked() {
     let mut state = State::new("00".to_owned());
     let mut job = Job::new(app(), Version::new(1, 0, 0), NOW);
     job.problem = Some(Problem::NewKey { holder: holder.clone(), key });
-    state.queue(job);
+    state.queue(job.clone());
     state.resume_job(&app());
     assert!(state.pins.has(&holder, key));
     let added = vec!["api:orders.read".to_owned()];
     let asked = Problem::Consent { added: added.clone() };
-    state.change_job(&app(), &Version::new(1, 0, 0), |job| job.problem = Some(asked));
+    state.change_job(&job, |job| job.problem = Some(asked));
     state.resume_job(&app());
     assert_eq!(state.jobs[&app()].allowed, added);
 }
@@ -145,7 +146,14 @@ fn going_on_grants_what_was_asked() {
 #[test]
 fn the_end_of_an_older_wish_does_not_end_a_newer_one() {
     let mut state = State::new("00".to_owned());
-    state.queue(Job::new(app(), Version::new(2, 0, 0), NOW));
-    state.finish_job(&app(), &Version::new(1, 0, 0));
-    assert!(state.jobs.contains_key(&app()));
+    let older = Job::new(app(), Version::new(1, 0, 0), NOW);
+    for newer in [
+        Job::new(app(), Version::new(2, 0, 0), NOW),
+        Job::removal(app(), Version::new(1, 0, 0), NOW),
+        Job { allowed: vec!["api:orders.read".to_owned()], ..older.clone() },
+    ] {
+        state.queue(newer.clone());
+        state.finish_job(&older);
+        assert_eq!(state.jobs[&app()], newer);
+    }
 }

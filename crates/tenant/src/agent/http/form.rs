@@ -67,6 +67,15 @@ pub(super) async fn install(
     Ok(Redirect::to(&to))
 }
 
+pub(super) async fn remove(
+    State(app): State<Arc<App>>,
+    Checked(chosen): Checked<Chosen>,
+) -> Result<Redirect, Refusal> {
+    let to = pages::detail_path(&chosen.app);
+    app.remove(chosen.app, chosen.version).await?;
+    Ok(Redirect::to(&to))
+}
+
 pub(super) async fn job(
     State(app): State<Arc<App>>,
     Checked(decision): Checked<JobDecision>,

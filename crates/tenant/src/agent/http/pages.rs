@@ -1,8 +1,10 @@
 //! The administrator's pages.
 
+pub(super) mod consent;
 pub(super) mod detail;
 pub(super) mod marketplace;
 pub(super) mod plugins;
+pub(super) mod removal;
 pub(super) mod status;
 pub(super) mod thanks;
 
@@ -22,6 +24,21 @@ pub(super) const PLUGINS: &str = "/admin/plugins";
 /// The page of one app.
 pub(super) fn detail_path(app: &MarketplaceId) -> String {
     format!("{MARKETPLACE}/app/{app}")
+}
+
+/// The page that asks before a hosted or static app is installed or updated.
+pub(super) fn consent_path(app: &MarketplaceId) -> String {
+    format!("{}/consent", detail_path(app))
+}
+
+/// The page that asks before a hosted or static app is removed.
+pub(super) fn removal_path(app: &MarketplaceId) -> String {
+    format!("{}/remove", detail_path(app))
+}
+
+/// The app that a page's address names.
+fn app_of((vendor, name): (String, String)) -> Result<MarketplaceId, UseCaseError> {
+    format!("{vendor}/{name}").parse().map_err(|_| UseCaseError::NoSuchApp)
 }
 
 /// Back to what is installed, with what a search for licences has found.

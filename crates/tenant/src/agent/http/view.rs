@@ -1,5 +1,7 @@
 //! What the templates show: texts, and no more logic than they need.
 
+mod registered;
+
 use semver::Version;
 use time::{OffsetDateTime, macros::format_description};
 use wire::manifest::{AppType, MarketplaceId, Price};
@@ -7,11 +9,12 @@ use wire::manifest::{AppType, MarketplaceId, Price};
 use crate::{
     agent::{
         app::{App, Listing, ListingState},
-        domain::{Job, Offer, Problem, in_plain_words},
+        domain::{Job, Offer, Problem, Wish, in_plain_words},
     },
-    client::Product,
+    client::{AppKind, Product},
     license::Standing,
 };
+pub(super) use registered::{ConsentView, PendingUpdateView};
 
 /// What every page has.
 pub(super) struct Shell {
@@ -55,24 +58,39 @@ pub(super) struct Card {
     pub(super) author: String,
     pub(super) summary: String,
     pub(super) type_label: String,
+    pub(super) kind_label: &'static str,
+    /// What a hosted or static app asks for, in plain words.
+    pub(super) permissions: Vec<String>,
     pub(super) price: String,
     pub(super) version: String,
     pub(super) standing: Stands,
 }
 
 /// How an app stands in the shop, as a badge and a button.
+#[derive(Default)]
 pub(super) struct Stands {
     /// `installed`, `pending` or `available`.
     pub(super) state: &'static str,
     pub(super) badge: Option<String>,
+    /// Whether something is not as it should be.
+    pub(super) needs_you: bool,
     pub(super) action: Option<Action>,
     pub(super) waiting: Option<Waiting>,
+    /// What happened to a hosted or static app.
+    pub(super) note: Option<String>,
+    pub(super) update: Option<PendingUpdateView>,
+    /// Where a hosted app is opened.
+    pub(super) open: Option<String>,
+    /// The page that asks before it removes.
+    pub(super) remove: Option<String>,
 }
 
 /// A button that starts something.
 pub(super) struct Action {
     /// `buy`, `install` or `update`.
     pub(super) kind: &'static str,
+    /// The page that asks first, in place of doing it at once.
+    pub(super) asks: Option<String>,
     pub(super) label: String,
     pub(super) version: String,
     pub(super) allowed: String,
@@ -111,6 +129,12 @@ impl Card {
             author: product.author().to_owned(),
             summary: product.summary().to_owned(),
             type_label: type_label(&product.app_type),
+            kind_label: kind_label(product.kind),
+            permissions: if product.kind.has_installation() {
+                in_words(&product.permissions)
+            } else {
+                Vec::new()
+            },
             price: price(product.price_eur),
             version: product.version.to_string(),
             name: product.name,
@@ -121,23 +145,15 @@ impl Card {
 
 impl Stands {
     pub(super) fn of(product: &Product, state: &ListingState) -> Self {
-        let action = |kind, label: String| {
-            let version = product.version.to_string();
-            product.is_installable().then(|| Action {
-                kind,
-                label,
-                version,
-                allowed: String::new(),
-                added: Vec::new(),
-            })
-        };
+        let action = |kind, label: String| product.is_installable().then(|| Action::of(product, kind, label));
         match state {
-            ListingState::Available { covered: true } => {
-                Self::plain("available", None, action("install", "Install".to_owned()))
-            }
-            ListingState::Available { covered: false } => {
-                let label = format!("Buy for {}", price(product.price_eur));
-                Self::plain("available", None, action("buy", label))
+            ListingState::Available { covered, last } => {
+                let action = match covered {
+                    true => action("install", "Install".to_owned()),
+                    false => action("buy", format!("Buy for {}", price(product.price_eur))),
+                };
+                let note = last.as_deref().and_then(registered::cancellation);
+                Self { note, ..Self::plain("available", None, action) }
             }
             ListingState::Paying => {
                 let badge = "Waiting for payment".to_owned();
@@ -151,35 +167,59 @@ impl Stands {
                 let action = Action::update(&update.version, &update.added_permissions);
                 Self::plain("installed", Some(format!("Installed {version}")), Some(action))
             }
+            ListingState::Registered(registered) => Self::of_registered(registered),
+            ListingState::Unknown => {
+                let note = "The marketplace can’t say right now whether this is installed here.".to_owned();
+                Self { note: Some(note), ..Self::plain("available", None, None) }
+            }
         }
     }
 
     pub(super) fn of_job(job: &Job) -> Self {
-        let badge = if job.is_moving() { "Installing…" } else { "Needs your attention" };
+        let badge = match job.wish {
+            _ if !job.is_moving() => "Needs your attention",
+            Wish::Install => "Installing…",
+            Wish::Remove => "Removing…",
+        };
         let waiting = job.problem.as_ref().map(Waiting::of);
-        Self { state: "pending", badge: Some(badge.to_owned()), action: None, waiting }
+        Self { waiting, ..Self::plain("pending", Some(badge.to_owned()), None) }
     }
 
     /// Whether it changes by itself.
     pub(super) fn is_moving(&self) -> bool {
         self.state == "pending"
+            && !self.needs_you
             && self.waiting.as_ref().is_none_or(|waiting| waiting.accept.is_none())
             && self.action.is_none()
     }
 
     pub(super) fn plain(state: &'static str, badge: Option<String>, action: Option<Action>) -> Self {
-        Self { state, badge, action, waiting: None }
+        Self { state, badge, action, ..Self::default() }
     }
 }
 
 impl Action {
+    /// A hosted or static app is asked about first, on a page of its own.
+    fn of(product: &Product, kind: &'static str, label: String) -> Self {
+        let asks = kind == "install" && product.kind.has_installation();
+        Self {
+            kind,
+            asks: asks.then(|| super::pages::consent_path(&product.marketplace_id)),
+            label,
+            version: product.version.to_string(),
+            allowed: String::new(),
+            added: Vec::new(),
+        }
+    }
+
     pub(super) fn update(version: &Version, added_permissions: &[String]) -> Self {
         Self {
             kind: "update",
+            asks: None,
             label: format!("Update to {version}"),
             version: version.to_string(),
             allowed: added_permissions.join(" "),
-            added: added_permissions.iter().map(|permission| in_plain_words(permission)).collect(),
+            added: in_words(added_permissions),
         }
     }
 }
@@ -192,9 +232,7 @@ impl Waiting {
             Problem::NewKey { key, .. } => {
                 (Some("Trust this key and go on"), vec![format!("Key {}", key.key_id())])
             }
-            Problem::Consent { added } => {
-                (Some("Allow and go on"), added.iter().map(|permission| in_plain_words(permission)).collect())
-            }
+            Problem::Consent { added } => (Some("Allow and go on"), in_words(added)),
         };
         let again = if accept.is_none() { ". It will be tried again by itself." } else { "." };
         Self { message: format!("{}{again}", sentence(&problem.to_string())), accept, lines }
@@ -267,6 +305,21 @@ pub(super) fn type_label(app_type: &str) -> String {
         AppType::Marketing => "Marketing",
     });
     known.map_or_else(|_| sentence(&app_type.replace('-', " ")), str::to_owned)
+}
+
+/// How an app comes into the shop, for a shopkeeper.
+pub(super) fn kind_label(kind: AppKind) -> &'static str {
+    match kind {
+        AppKind::Plugin => "Plugin",
+        AppKind::Static => "Static app",
+        AppKind::Hosted => "Hosted app",
+        AppKind::Other => "Other",
+    }
+}
+
+/// Permissions in plain words.
+pub(super) fn in_words(permissions: &[String]) -> Vec<String> {
+    permissions.iter().map(|permission| in_plain_words(permission)).collect()
 }
 
 pub(super) fn initial(name: &str) -> String {

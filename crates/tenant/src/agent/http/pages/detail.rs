@@ -5,19 +5,17 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use wire::manifest::MarketplaceId;
 
-use super::{Refusal, page};
+use super::{Refusal, app_of, page};
 use crate::{
     agent::{
-        app::{App, UseCaseError},
-        domain::in_plain_words,
+        app::App,
         http::{
             form::FormSession,
             view::{self, Here, Shell, Stands},
         },
     },
-    client::{ProductDetail, Release},
+    client::{AppKind, ProductDetail, Release},
 };
 
 #[derive(Template)]
@@ -37,7 +35,8 @@ struct DetailPage {
     permissions: Vec<String>,
     versions: Vec<VersionRow>,
     standing: Stands,
-    hosted: bool,
+    kind_label: &'static str,
+    kind_words: &'static str,
     min_version: Option<String>,
 }
 
@@ -50,10 +49,10 @@ struct VersionRow {
 
 pub(in super::super) async fn show(
     State(app): State<Arc<App>>,
-    Path((vendor, name)): Path<(String, String)>,
+    Path(names): Path<(String, String)>,
     session: FormSession,
 ) -> Result<Response, Refusal> {
-    let id: MarketplaceId = format!("{vendor}/{name}").parse().map_err(|_| UseCaseError::NoSuchApp)?;
+    let id = app_of(names)?;
     let (detail, state) = app.look_at(&id).await?;
     let standing = Stands::of(&detail.product, &state);
     let shell = Shell::new(&app, detail.product.name.clone(), Here::Marketplace, session.token());
@@ -77,10 +76,11 @@ impl DetailPage {
             price: view::price(product.price_eur),
             version: product.version.to_string(),
             paragraphs: description.split("\n\n").map(str::to_owned).collect(),
-            permissions: product.permissions.iter().map(|permission| in_plain_words(permission)).collect(),
+            permissions: view::in_words(&product.permissions),
             versions: detail.versions.into_iter().map(VersionRow::of).collect(),
             standing,
-            hosted: !product.is_installable(),
+            kind_label: view::kind_label(product.kind),
+            kind_words: kind_words(product.kind),
             min_version: min_version.map(str::to_owned),
             name: product.name,
         }
@@ -96,5 +96,17 @@ impl VersionRow {
             yanked: release.yanked.then_some(reason),
             changelog: view::link(release.changelog_url.as_deref()),
         }
+    }
+}
+
+/// What the kind of an app means to a shopkeeper.
+fn kind_words(kind: AppKind) -> &'static str {
+    match kind {
+        AppKind::Plugin => "Runs in this shop’s own backend.",
+        AppKind::Static => "Pages and scripts only; nothing of it runs in this shop’s backend.",
+        AppKind::Hosted => {
+            "Runs on its vendor’s servers, and calls this shop with a key that may do only what you allow."
+        }
+        AppKind::Other => "This shop doesn’t know this kind of app, and can’t install it.",
     }
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use super::{Refusal, page};
 use crate::{
     agent::{
-        app::{App, Present},
+        app::{App, Present, Registered},
+        domain::{Job, State as Shop},
         http::{
             form::FormSession,
             view::{self, Action, Here, OfferCard, Shell, Stands},
@@ -32,7 +33,9 @@ struct PluginsPage {
     offers: Vec<OfferCard>,
     arriving: Vec<Arriving>,
     plugins: Vec<Row>,
+    registered: Vec<RegisteredRow>,
     unknown_updates: Option<String>,
+    unknown_installations: Option<String>,
     can_look: bool,
 }
 
@@ -54,6 +57,20 @@ struct Row {
     path: String,
     standing: Stands,
     license: Option<(String, bool)>,
+}
+
+/// A hosted or static app.
+struct RegisteredRow {
+    id: String,
+    path: String,
+    name: String,
+    initial: String,
+    hue: u8,
+    kind_label: &'static str,
+    version: String,
+    permissions: Vec<String>,
+    license: Option<(String, bool)>,
+    standing: Stands,
 }
 
 /// On its way, and nothing of it here yet.
@@ -90,19 +107,29 @@ pub(in super::super) async fn show(
     let inventory = app.inventory().await?;
     let plugins: Vec<Row> = inventory.present.into_iter().map(Row::of).collect();
     let state = app.state();
-    let is_here = |id: &str| plugins.iter().any(|row| !row.plugin.is_local && row.plugin.id == id);
+    let registered = inventory.registered;
+    let registered: Vec<RegisteredRow> =
+        registered.iter().map(|one| RegisteredRow::of(one, &state)).collect();
+    let is_here = |id: &str| {
+        plugins.iter().any(|row| !row.plugin.is_local && row.plugin.id == id)
+            || registered.iter().any(|row| row.id == id)
+    };
     let jobs = state.jobs.values().filter(|job| !is_here(job.marketplace_id.as_str()));
     let arriving: Vec<Arriving> = jobs.map(Arriving::of).collect();
-    let moving = plugins.iter().map(|row| &row.standing).chain(arriving.iter().map(|one| &one.standing));
-    let moving = moving.into_iter().any(Stands::is_moving);
+    let standings = plugins.iter().map(|row| &row.standing).chain(arriving.iter().map(|one| &one.standing));
+    let moving = standings.chain(registered.iter().map(|row| &row.standing)).any(Stands::is_moving);
     let shell = Shell::new(&app, "Installed", Here::Plugins, session.token()).refreshing(moving);
     let view = PluginsPage {
         found: params.found,
         offers: state.offers.iter().map(OfferCard::of).collect(),
         unknown_updates: inventory.unknown_updates.map(|error| view::sentence(&error.to_string())),
+        unknown_installations: inventory
+            .unknown_installations
+            .map(|error| view::sentence(&error.to_string())),
         can_look: app.config.marketplace.as_ref().is_some_and(|marketplace| marketplace.secret_key.is_some()),
         shell,
         arriving,
+        registered,
         plugins,
     };
     Ok(page(session, &view))
@@ -125,8 +152,32 @@ impl Row {
     }
 }
 
+impl RegisteredRow {
+    fn of(registered: &Registered, state: &Shop) -> Self {
+        let installation = &registered.installation;
+        let app = &installation.marketplace_id;
+        let name = registered.name.clone().unwrap_or_else(|| app.to_string());
+        let standing = state.licenses.get(app).and_then(|known| known.standing.as_ref());
+        Self {
+            id: app.to_string(),
+            path: super::detail_path(app),
+            initial: view::initial(&name),
+            hue: view::hue(app.as_str()),
+            kind_label: view::kind_label(installation.kind),
+            version: installation.version.to_string(),
+            permissions: view::in_words(&installation.permissions),
+            license: standing.map(view::standing_text),
+            standing: match state.jobs.get(app) {
+                Some(job) => Stands::of_job(job),
+                None => Stands::of_registered(registered),
+            },
+            name,
+        }
+    }
+}
+
 impl Arriving {
-    fn of(job: &crate::agent::domain::Job) -> Self {
+    fn of(job: &Job) -> Self {
         Self {
             id: job.marketplace_id.to_string(),
             path: super::detail_path(&job.marketplace_id),

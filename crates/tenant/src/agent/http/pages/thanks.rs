@@ -57,19 +57,19 @@ pub(in super::super) async fn show(
 async fn follow(app: &App, checkout: Checkout) -> Result<Purchase, UseCaseError> {
     let id: MarketplaceId = checkout.marketplace_id;
     let state = app.state();
-    let installed = app.installed().await?;
-    let present = installed.iter().find(|present| present.is_of(&id));
-    let name = present.map_or_else(|| id.name().to_owned(), |present| present.manifest.name.clone());
+    let arrival = app.find_arrival(&id).await?;
+    let is_complete = arrival.as_ref().map(|arrival| arrival.is_complete);
     let (step, standing) = match state.jobs.get(&id) {
         Some(job) => (if job.is_moving() { "installing" } else { "waiting" }, Stands::of_job(job)),
-        None if present.is_some() => ("installed", Stands::plain("installed", None, None)),
+        None if is_complete == Some(true) => ("installed", Stands::plain("installed", None, None)),
+        None if is_complete == Some(false) => ("installing", Stands::plain("pending", None, None)),
         None if checkout.settled_at_ms.is_some() => ("given-up", Stands::plain("available", None, None)),
         None => ("paying", Stands::plain("pending", None, None)),
     };
     Ok(Purchase {
         path: detail_path(&id),
+        name: arrival.and_then(|arrival| arrival.name).unwrap_or_else(|| id.name().to_owned()),
         id: id.to_string(),
-        name,
         version: checkout.version.to_string(),
         step,
         standing,

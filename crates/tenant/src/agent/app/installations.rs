@@ -1,0 +1,151 @@
+//! Hosted and static apps: the marketplace keeps the record of their installation.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use semver::Version;
+use wire::manifest::MarketplaceId;
+
+use super::{
+    App, UseCaseError,
+    installer::{JobError, blocking, refuse_unseen},
+    trust::Doubt,
+};
+use crate::{
+    agent::domain::{HostedNote, Job, added},
+    client::{AppKind, Client, ClientError, Installation, InstallationState, ProductDetail},
+};
+
+/// Most apps answer within it; one that takes longer is seen on the page.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The installations of this shop: of each app the one that is here, or else the last one.
+pub(crate) type Installations = BTreeMap<MarketplaceId, Installation>;
+
+/// What the administrator is asked before an app is installed or updated.
+pub(crate) struct Consent {
+    pub(crate) detail: ProductDetail,
+    /// What the release asks for; of a hosted app as its vendor has signed it.
+    pub(crate) permissions: Vec<String>,
+    /// Where a hosted app runs.
+    pub(crate) address: Option<String>,
+    /// What is here already.
+    pub(crate) present: Option<Installation>,
+    /// Why the release can't be vouched for: then nothing is asked.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+impl App {
+    /// All installations; none where the shop is not connected, or has no secret key to ask with.
+    pub(crate) async fn installations(&self) -> Result<Installations, ClientError> {
+        let Some(client) = self.client.as_ref().filter(|client| client.has_secret_key()) else {
+            return Ok(Installations::new());
+        };
+        Ok(newest_of_each(client.installations(None).await?))
+    }
+
+    /// What to ask about an app before it is installed or updated; its signatures are checked first.
+    pub(crate) async fn consent(&self, app: &MarketplaceId) -> Result<Consent, UseCaseError> {
+        let client = self.client()?;
+        let detail = self.product(app).await?;
+        let vouched = match detail.product.kind {
+            AppKind::Hosted => self.vouched_manifest(&detail).map(|(manifest, _)| Some(manifest)),
+            AppKind::Static => self.check_statement(&detail).map(|()| None),
+            AppKind::Plugin | AppKind::Other => return Err(UseCaseError::NoSuchApp),
+        };
+        let (manifest, doubt) = match vouched {
+            Ok(manifest) => (manifest, None),
+            Err(doubt) => (None, Some(doubt)),
+        };
+        Ok(Consent {
+            present: find_present(client, app).await?,
+            permissions: match &manifest {
+                Some(manifest) => manifest.permissions().to_vec(),
+                None => detail.product.permissions.clone(),
+            },
+            address: manifest.map(|manifest| manifest.entry),
+            detail,
+            doubt,
+        })
+    }
+
+    /// Queues the removal of a hosted or static app.
+    pub(crate) async fn remove(&self, app: MarketplaceId, version: Version) -> Result<(), UseCaseError> {
+        self.client()?;
+        let job = Job::removal(app, version, self.now_ms());
+        Ok(self.state.change(|state| state.queue(job)).await?)
+    }
+
+    pub(super) async fn install_hosted(
+        &self,
+        client: &Client,
+        job: &Job,
+        detail: &ProductDetail,
+    ) -> Result<(), JobError> {
+        let offered = &detail.product.version;
+        if *offered != job.version {
+            return Err(JobError::NotOffered(offered.clone()));
+        }
+        let (manifest, signers) = self.vouched_manifest(detail)?;
+        self.pin(&signers, &job.marketplace_id).await?;
+        let note = HostedNote {
+            marketplace_id: job.marketplace_id.clone(),
+            version: job.version.clone(),
+            name: manifest.name.clone(),
+            address: manifest.entry.clone(),
+        };
+        self.state.change(|state| state.note_hosted(note)).await?;
+        self.register(client, job, manifest.permissions()).await
+    }
+
+    /// Brings the marketplace's record of an app to what the administrator wants. Nothing is sent before each
+    /// permission has been seen.
+    pub(super) async fn register(
+        &self,
+        client: &Client,
+        job: &Job,
+        wanted: &[String],
+    ) -> Result<(), JobError> {
+        let present = find_present(client, &job.marketplace_id).await?;
+        let granted = present.as_ref().map_or(&[][..], |present| &present.permissions);
+        refuse_unseen(added(wanted, granted), &job.allowed)?;
+        match present {
+            None => client.install(&job.marketplace_id, &job.version, wanted, WAIT).await.map(drop)?,
+            Some(present) if is_at(&present, job) => {}
+            Some(present) => {
+                client.update_installation(&present.id, &job.version, wanted, WAIT).await.map(drop)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_app(&self, client: &Client, job: &Job) -> Result<(), JobError> {
+        if let Some(present) = find_present(client, &job.marketplace_id).await? {
+            client.remove_installation(&present.id, WAIT).await?;
+        }
+        let (statics, app) = (self.statics.clone(), job.marketplace_id.clone());
+        blocking(move || Ok(statics.remove(&app).map_err(UseCaseError::from)?)).await
+    }
+}
+
+/// The installation that is here. One on its way out is not: a new one takes its place.
+async fn find_present(client: &Client, app: &MarketplaceId) -> Result<Option<Installation>, ClientError> {
+    let newest = newest_of_each(client.installations(Some(app)).await?).remove(app);
+    let is_here = |one: &Installation| one.state.is_present() && one.state != InstallationState::Removing;
+    Ok(newest.filter(is_here))
+}
+
+fn is_at(present: &Installation, job: &Job) -> bool {
+    present.version == job.version || present.target_version.as_ref() == Some(&job.version)
+}
+
+fn newest_of_each(all: Vec<Installation>) -> Installations {
+    let mut newest = Installations::new();
+    for one in all {
+        let rank = |one: &Installation| (one.state.is_present(), one.id.clone());
+        match newest.get(&one.marketplace_id) {
+            Some(known) if rank(known) >= rank(&one) => {}
+            _ => drop(newest.insert(one.marketplace_id.clone(), one)),
+        }
+    }
+    newest
+}
