@@ -7,14 +7,14 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use axum::{
-    body::Body,
-    http::{Request, StatusCode, header},
-};
+use axum::http::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, secret, send};
+use crate::{
+    harness::secret,
+    http::{Answer, post_form},
+};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hosted-app"));
@@ -48,9 +48,7 @@ impl Serving {
     }
 
     async fn post(&self, form: String) -> Answer {
-        let request = Request::post(format!("{}/install", self.url))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        send(request.body(Body::from(form)).unwrap()).await
+        post_form(&format!("{}/install", self.url), form).await
     }
 
     fn terminate(mut self) -> std::process::ExitStatus {

@@ -10,17 +10,17 @@ use std::{
 };
 
 use axum::{
-    body::{Body, Bytes},
-    http::{Request, StatusCode, header},
+    body::Body,
+    http::{Request, header},
 };
 use hosted_app::Settings;
-use http_body_util::BodyExt as _;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use wire::open2b::{self, Accepted, AppSecret, Callback, ShopApi};
+
+use crate::http::{Answer, post_form, send};
 
 pub(crate) const NOW: i64 = 1_760_000_000;
 pub(crate) const KEY: &str = "EZMRp7tfDT7JisRlGREU3R00do4nq0BSLHRKToTppOZRiTc75a";
@@ -31,12 +31,6 @@ pub(crate) struct Running {
     pub(crate) clock: Arc<AtomicI64>,
     shutdown: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
-}
-
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: axum::http::HeaderMap,
-    pub(crate) body: String,
 }
 
 pub(crate) fn secret() -> AppSecret {
@@ -67,7 +61,7 @@ pub(crate) async fn start_on(data: &Path, secrets: Vec<Accepted>) -> Running {
 
 impl Running {
     pub(crate) async fn post(&self, body: impl Into<Body>) -> Answer {
-        self.post_as("application/x-www-form-urlencoded", body).await
+        post_form(&format!("{}/install", self.url), body).await
     }
 
     pub(crate) async fn post_as(&self, content_type: &str, body: impl Into<Body>) -> Answer {
@@ -102,15 +96,6 @@ impl Running {
         self.shutdown.cancel();
         self.serving.await.unwrap().unwrap();
     }
-}
-
-pub(crate) async fn send(request: Request<Body>) -> Answer {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let response = client.request(request).await.unwrap();
-    let (head, body) = response.into_parts();
-    let body: Bytes = body.collect().await.unwrap().to_bytes();
-    let body = String::from_utf8(body.to_vec()).unwrap();
-    Answer { status: head.status, headers: head.headers, body }
 }
 
 pub(crate) fn api() -> ShopApi {

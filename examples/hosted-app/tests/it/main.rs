@@ -5,5 +5,6 @@
 mod callbacks;
 mod command;
 mod harness;
+mod http;
 mod page;
 mod vectors;

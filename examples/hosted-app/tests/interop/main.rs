@@ -1,7 +1,12 @@
-//! What app authors write in PHP, Node and Python, over the public vectors. `cargo xtask interop` runs this with the
+//! What app authors write in PHP, Node and Python: over the public vectors, and as whole endpoints. `cargo xtask interop` runs this with the
 //! programs that it needs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod endpoints;
+#[allow(dead_code, reason = "the other tests use more of it")]
+#[path = "../it/http.rs"]
+mod http;
 
 use std::{
     ffi::OsString,
@@ -15,13 +20,13 @@ use serde_json::{Value, json};
 const LANGUAGES: [(&str, &str); 3] = [("PHP", "run.php"), ("NODE", "run.mjs"), ("PYTHON", "run.py")];
 
 /// A variable that `cargo xtask interop` sets.
-fn given(name: &str) -> OsString {
+pub(crate) fn given(name: &str) -> OsString {
     let name = format!("MERCATO_INTEROP_{name}");
     std::env::var_os(&name).unwrap_or_else(|| panic!("{name} is missing: run `cargo xtask interop`"))
 }
 
 fn vectors() -> Value {
-    serde_json::from_str(include_str!("../../../crates/wire/vectors/open2b.json")).unwrap()
+    serde_json::from_str(include_str!("../../../../crates/wire/vectors/open2b.json")).unwrap()
 }
 
 /// Hands the cases to the verification of a language.
