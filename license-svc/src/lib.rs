@@ -1,7 +1,9 @@
-//! The shops that federate with this marketplace, their keys, and the licences they have bought.
+//! The shops that federate with this marketplace, their keys, the licences they have bought and the apps they have
+//! installed.
 //!
-//! `payments.v1.order_paid` comes in over the bus and becomes one licence; questions come in over gRPC; what changes
-//! is announced on the bus in the transaction that changes it (contracts.md sections 1, 2, 5 and 7).
+//! `payments.v1.order_paid` comes in over the bus and becomes one licence; an installation that a shop asks for is told
+//! to its app by the dispatcher, whose `webhooks.v1.callback_settled` says how that ended; questions come in over gRPC;
+//! what changes is announced on the bus in the transaction that changes it (contracts.md sections 1, 2, 4, 5 and 7).
 
 mod app;
 mod config;
@@ -46,6 +48,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let mut tasks = Tasks::new(shutdown);
     let ends = tasks.shutdown();
     tasks.spawn("orders", consumer::orders(&app, &common.bus, ends.clone())?);
+    tasks.spawn("callbacks", consumer::callbacks(&app, &common.bus, ends.clone())?);
     tasks.spawn("releases", consumer::releases(&app, &common.bus, ends.clone())?);
     tasks.spawn_quiet("outbox", outbox::relay(db.clone(), common.bus, common.clock.clone(), ends.clone()));
     tasks.spawn_quiet("inbox", inbox::keep_tidy(db, common.clock.clone(), ends.clone()));

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use license_svc::{Config, Migrator, NAME};
 use platform::service::{self, StoreCommand};
 
-/// The shops that federate with the marketplace, their keys, and the licences they have bought.
+/// The shops that federate with the marketplace, their keys, the licences they have bought and the apps they run.
 ///
 /// Reads `DATABASE_URL`, `NATS_URL` and `MERCATO__SECTION__KEY`: `admin.listen`, `grpc.listen`, `grpc.callers.<name>`,
 /// `license.issuer`, `license.token_key`, `license.sealing_key`, `license.lookup_key`, `sealing.keys`,

@@ -1,5 +1,6 @@
 //! Use cases: load, decide, save, announce, in one transaction.
 
+mod installations;
 mod instances;
 mod keyring;
 mod licenses;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use platform::{AppError, AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
 
 pub(crate) use self::{
+    installations::{Shown, Wanted},
     instances::{Credentials, Registration},
     keyring::Keyring,
     licenses::OwnLicense,
@@ -23,6 +25,7 @@ use crate::{config::Config, domain::license::License};
 
 /// What this service's own rows are sealed for.
 mod purpose {
+    pub(super) const API_KEY: &str = "installation.api_key";
     pub(super) const LICENSE_KEY: &str = "license.key";
     pub(super) const WEBHOOK_SECRET: &str = "instance.webhook_secret";
 }

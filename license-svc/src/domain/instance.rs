@@ -89,12 +89,12 @@ impl Instance {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
 
-    fn instance() -> Instance {
+    pub(crate) fn instance() -> Instance {
         Instance {
             id: "inst_1".into(),
             base_url: "https://shop.example".into(),

@@ -1,6 +1,7 @@
 //! Types, state machines and rules; pure.
 
 mod error;
+pub(crate) mod installation;
 pub(crate) mod instance;
 pub(crate) mod key;
 pub(crate) mod license;

@@ -2,7 +2,7 @@ use platform::{AppError, AppResult, Principal, grpc::Caller};
 use proto::license::{self as wire, instances_server::Instances};
 use tonic::{Request, Response, Status};
 
-use super::map;
+use super::{map, parse};
 use crate::{
     app::{App, Registration},
     domain::{
@@ -94,9 +94,7 @@ impl Instances for InstancesEdge {
         &self,
         request: Request<wire::ResolveKeyRequest>,
     ) -> Result<Response<wire::ResolvedKey>, Status> {
-        let key_hash = request.into_inner().key_hash.try_into();
-        let key_hash =
-            key_hash.map_err(|_| AppError::invalid("key_hash must be the 32 bytes of a SHA-256"))?;
+        let key_hash = parse::key_hash(request.into_inner().key_hash)?;
         let holder = self.0.resolve_key(&key_hash).await?;
         let kind = match holder.kind {
             KeyKind::Publishable => wire::KeyKind::Publishable,

@@ -3,7 +3,7 @@ use proto::license::{self as wire, licenses_server::Licenses};
 use semver::Version;
 use tonic::{Request, Response, Status};
 
-use super::map;
+use super::{map, parse::marketplace_id};
 use crate::{
     app::{App, Asked, license_key},
     domain::{
@@ -187,13 +187,6 @@ fn require_buyer(principal: &Principal) -> AppResult<()> {
             "only a shop may ask what it has bought; use its publishable key (pk_…)",
         )),
         _ => Ok(()),
-    }
-}
-
-fn marketplace_id(text: &str) -> AppResult<&str> {
-    match text.parse::<::wire::manifest::MarketplaceId>() {
-        Ok(_) => Ok(text),
-        Err(error) => Err(AppError::invalid(error.to_string())),
     }
 }
 

@@ -3,8 +3,13 @@
 use proto::license as wire;
 
 use crate::{
-    app::{Answer, Credentials, OwnLicense},
-    domain::{instance::Instance, license::License, verify::Code},
+    app::{Answer, Credentials, OwnLicense, Shown},
+    domain::{
+        installation::{Installation, LastCallback, State},
+        instance::Instance,
+        license::License,
+        verify::Code,
+    },
     store::licenses::Listed,
 };
 
@@ -86,6 +91,54 @@ pub(super) fn answer(answer: Answer) -> wire::VerifyResponse {
         holds_seat,
         instance_id: answer.asked.instance_id,
     }
+}
+
+pub(super) fn installation(shown: Shown) -> wire::Installation {
+    let Shown { installation, shop, access } = shown;
+    let target_version = match &installation.state {
+        State::Updating(updating) => Some(updating.target.edition.version.to_string()),
+        _ => None,
+    };
+    wire::Installation {
+        installation_id: installation.id,
+        instance_id: installation.instance_id,
+        shop,
+        marketplace_id: installation.marketplace_id,
+        kind: installation.kind.as_str().to_owned(),
+        version: installation.edition.version.to_string(),
+        state: installation.state.as_str().to_owned(),
+        permissions: installation.edition.permissions.into_names(),
+        target_version,
+        access: access.as_str().to_owned(),
+        last_callback: installation.last_callback.map(callback_outcome),
+        created_at_ms: installation.created_at_ms,
+        updated_at_ms: installation.updated_at_ms,
+    }
+}
+
+fn callback_outcome(last: LastCallback) -> wire::CallbackOutcome {
+    wire::CallbackOutcome {
+        operation: last.operation.as_str().to_owned(),
+        outcome: last.outcome.as_str().to_owned(),
+        status: last.status,
+        attempts: last.attempts,
+        settled_at_ms: last.settled_at_ms,
+    }
+}
+
+/// Of a key that may be used.
+pub(super) fn introspection(installation: Installation) -> wire::Introspection {
+    wire::Introspection {
+        active: true,
+        installation_id: installation.id,
+        marketplace_id: installation.marketplace_id,
+        version: installation.edition.version.to_string(),
+        permissions: installation.edition.permissions.into_names(),
+    }
+}
+
+pub(super) fn version_count((version, installations): (String, i64)) -> wire::VersionCount {
+    wire::VersionCount { version, installations: u32::try_from(installations).unwrap_or(u32::MAX) }
 }
 
 pub(super) fn count(count: u64) -> u32 {

@@ -1,8 +1,8 @@
 //! Table `licenses`.
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, PaginatorTrait as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, JoinType,
+    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
     entity::prelude::*,
     sea_query::{IntoColumnRef, OnConflict, SelectStatement},
 };
@@ -163,6 +163,31 @@ pub(crate) async fn list_licenses_of_buyer(
         .all(db)
         .await?;
     bought.into_iter().map(License::try_from).collect()
+}
+
+#[derive(FromQueryResult)]
+struct HeldRow {
+    #[sea_orm(nested)]
+    license: Model,
+    holder: String,
+}
+
+/// The licences for any of the apps on which any of the instances holds a seat, each with its holder.
+pub(crate) async fn list_held_licenses(
+    db: &impl ConnectionTrait,
+    instance_ids: &[&str],
+    marketplace_ids: &[&str],
+) -> Result<Vec<(String, License)>, DbErr> {
+    let seat = Entity::belongs_to(seats::Entity).from(Column::Id).to(seats::Column::LicenseId).into();
+    let rows = Entity::find()
+        .join(JoinType::InnerJoin, seat)
+        .expr_as(Expr::col((seats::Entity, seats::Column::InstanceId)), "holder")
+        .filter(seats::Column::InstanceId.is_in(instance_ids.iter().copied()))
+        .filter(Column::MarketplaceId.is_in(marketplace_ids.iter().copied()))
+        .into_model::<HeldRow>()
+        .all(db)
+        .await?;
+    rows.into_iter().map(|row| Ok((row.holder, row.license.try_into()?))).collect()
 }
 
 /// Which licences to list; what is absent does not matter.

@@ -1,6 +1,7 @@
 //! Rows: entities, queries over a connection or a transaction, migrations.
 #![expect(unreachable_pub, reason = "what the entity derives make is public")]
 
+pub(crate) mod installations;
 pub(crate) mod instances;
 pub(crate) mod keys;
 pub(crate) mod licenses;

@@ -1,5 +1,6 @@
 //! A running license-svc, a shop's view of it, and what it announces.
 
+mod apps;
 mod rows;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -62,6 +63,7 @@ macro_rules! over_both {
         )*
     };
 }
+pub(crate) use apps::{hosted, statics};
 pub(crate) use over_both;
 
 /// Everything that one test sees.
@@ -310,7 +312,15 @@ impl World {
 
 /// Everything that is announced, from the beginning: what follows only from now on could begin a moment too late.
 fn follow(bus: &Bus) -> Arc<Log<Message>> {
-    let subjects = [subject::LICENSE_ISSUED, subject::LICENSE_CHANGED, subject::TENANT_CHANGED];
+    let subjects = [
+        subject::LICENSE_ISSUED,
+        subject::LICENSE_CHANGED,
+        subject::TENANT_CHANGED,
+        subject::INSTALLATION_REQUESTED,
+        subject::INSTALLATION_UPDATE_REQUESTED,
+        subject::INSTALLATION_REMOVAL_REQUESTED,
+        subject::INSTALLATION_CHANGED,
+    ];
     let name = format!("license-test-{}", Ids::new(Clock::system(), Random::system()).generate("run"));
     let events: Arc<Log<Message>> = Arc::default();
     let log = Arc::clone(&events);
