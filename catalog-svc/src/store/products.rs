@@ -116,10 +116,14 @@ pub async fn update_endpoint_revision(
     Ok(())
 }
 
-/// Every release of a product, in the order in which they came.
+/// Every release of a product that is or was published, in the order in which they came.
 pub async fn list_releases(db: &impl ConnectionTrait, product_id: &str) -> Result<Vec<Release>, DbErr> {
-    let of_product = release::Column::ProductId.eq(product_id);
-    let rows = release::Entity::find().filter(of_product).order_by_asc(release::Column::Id).all(db).await?;
+    let rows = release::Entity::find()
+        .filter(release::Column::ProductId.eq(product_id))
+        .filter(release::Column::State.is_in([PUBLISHED, YANKED]))
+        .order_by_asc(release::Column::Id)
+        .all(db)
+        .await?;
     rows.into_iter().map(read).collect()
 }
 

@@ -41,7 +41,8 @@ impl Keys {
     /// New ones.
     #[must_use]
     pub fn generate() -> Self {
-        let sealing = Sealing { catalog: ring(), license: ring(), payments: ring(), webhooks: ring(), bus: ring() };
+        let sealing =
+            Sealing { catalog: ring(), license: ring(), payments: ring(), webhooks: ring(), bus: ring() };
         Self {
             admin_key: token("ak_"),
             stripe_webhook_secret: token("whsec_"),
