@@ -23,7 +23,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Try it without a marketplace:
-  export APP_SECRET=$(openssl rand 32 | basenc --base64url | tr -d =)
+  export APP_SECRET=$(openssl rand -base64 32 | tr '+/' '-_' | tr -d =)
   hosted-app serve --data ./shops &
   curl -d \"$(hosted-app sign install --shop TN81S9AUB1)\" http://127.0.0.1:8090/install
   curl http://127.0.0.1:8090/

@@ -34,8 +34,10 @@ function take_callback(array $request): int
 function save_shop(string $file, array $shop): void
 {
     $new = tempnam(dirname($file), 'new');
-    $written = $new === false ? false : file_put_contents($new, json_encode($shop, JSON_THROW_ON_ERROR));
-    if ($written === false || !rename($new, $file)) {
+    $handle = fopen($new, 'w');
+    $json = json_encode($shop, JSON_THROW_ON_ERROR);
+    $written = $handle && fwrite($handle, $json) === strlen($json) && fsync($handle) && fclose($handle);
+    if (!$written || !rename($new, $file)) {
         throw new RuntimeException('the shop could not be saved');
     }
 }

@@ -4,6 +4,7 @@
 
 mod callbacks;
 mod command;
+mod guide;
 mod harness;
 mod http;
 mod page;
