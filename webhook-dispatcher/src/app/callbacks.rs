@@ -16,10 +16,7 @@ use crate::{
         callback::{Ending, Place, TIME_OVER, Trail},
         endpoint::Owner,
     },
-    store::{
-        attempt, delivery, message,
-        serial::{self, Order},
-    },
+    store::{attempt, delivery, message, serial},
 };
 
 /// One commit gives up at most so many.
@@ -81,10 +78,9 @@ impl App {
         place: &Place,
         (now_ms, store_now_ms): (i64, i64),
     ) -> AppResult<Option<Start>> {
-        match serial::enter(&**tx, place).await? {
-            Order::Same => return Ok(None),
-            Order::Overtaken => return Ok(Some(Start::Never)),
-            Order::Latest => {}
+        if !serial::enter(&**tx, place).await? {
+            let is_taken = delivery::is_taken(&**tx, place).await?;
+            return Ok((!is_taken).then_some(Start::Never));
         }
         let mut start = Start::Now;
         for earlier in delivery::list_earlier(&**tx, place).await? {
@@ -163,9 +159,10 @@ impl App {
     ) -> AppResult<()> {
         let Some(operation) = callback.kind().operation() else { return Ok(()) };
         let is_overtaken = Overtaken::among(&**tx, slice::from_ref(&callback)).await?.has(&callback);
-        let (ending, reason) = match is_overtaken {
-            true => (Ending::Superseded, None),
-            false => (Ending::given_up(operation), Some(reason)),
+        let (ending, reason) = if is_overtaken {
+            (Ending::Superseded, None)
+        } else {
+            (Ending::given_up(operation), Some(reason))
         };
         self.settle(tx, callback, ending, reason, now_ms).await
     }

@@ -68,17 +68,8 @@ impl Outcome {
     /// Whether the request was sent, or may have been, and no answer came.
     #[must_use]
     pub fn is_silence(self) -> bool {
-        match self {
-            Self::Success | Self::NotOk | Self::ClientError | Self::ServerError | Self::Redirect => false,
-            Self::ForbiddenAddress | Self::Unsigned => false,
-            Self::Timeout
-            | Self::Refused
-            | Self::TooLarge
-            | Self::Tls
-            | Self::Dns
-            | Self::Reset
-            | Self::Lost => true,
-        }
+        use Outcome::{Dns, Lost, Refused, Reset, Timeout, Tls, TooLarge};
+        matches!(self, Timeout | Refused | TooLarge | Tls | Dns | Reset | Lost)
     }
 
     /// Its name in the store, in metrics and for operators.

@@ -206,6 +206,13 @@ pub async fn list_held_before(
         .await
 }
 
+/// Whether the callback of this place was taken in before.
+pub async fn is_taken(tx: &impl ConnectionTrait, place: &Place) -> Result<bool, DbErr> {
+    let same =
+        Condition::all().add(Column::Serial.eq(&place.serial)).add(Column::Sequence.eq(place.sequence));
+    Entity::find().filter(same).exists(tx).await
+}
+
 /// What is open of the serial before this place, kept as it is until the transaction ends.
 pub async fn list_earlier(tx: &impl ConnectionTrait, place: &Place) -> Result<Vec<Model>, DbErr> {
     let open = Condition::all().add(Column::Serial.eq(&place.serial)).add(Column::SettledAtMs.is_null());

@@ -23,31 +23,16 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// How a callback stands to those that were taken before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// It is the latest.
-    Latest,
-    /// This one was taken before.
-    Same,
-    /// A later one was taken before.
-    Overtaken,
-}
-
-/// Takes the callback's place. Until the transaction ends, nobody else takes one in its serial.
-pub async fn enter(tx: &impl ConnectionTrait, place: &Place) -> Result<Order, DbErr> {
+/// Takes the callback's place; whether it is the latest of its serial. Until the transaction ends, nobody else takes a
+/// place in it: PostgreSQL locks the row also where the condition leaves it as it is.
+pub async fn enter(tx: &impl ConnectionTrait, place: &Place) -> Result<bool, DbErr> {
     let row = Model { serial: place.serial.clone(), highest: place.sequence };
     let highest = Expr::col((Entity, Column::Highest));
     let mut raise = OnConflict::column(Column::Serial);
     raise.update_column(Column::Highest).action_and_where(sea_orm::ExprTrait::lt(highest, place.sequence));
     let raised =
         Entity::insert(row.into_active_model()).on_conflict(raise).exec_without_returning(tx).await?;
-    if raised > 0 {
-        return Ok(Order::Latest);
-    }
-    let highest = highest_of(tx, [place.serial.clone()]).await?;
-    let same = highest.get(&place.serial) == Some(&place.sequence);
-    Ok(if same { Order::Same } else { Order::Overtaken })
+    Ok(raised > 0)
 }
 
 /// The highest sequence of each of these serials.

@@ -147,30 +147,46 @@ impl Dispatcher {
     }
 
     pub(crate) async fn issue_in(&self, instance_id: &str, trace: TraceContext) {
-        let seal = |purpose, text: &str| self.bus_sealer.seal(purpose, text.as_bytes()).unwrap();
         let issued = LicenseIssued {
             license_id: "lic_1".to_owned(),
             order_id: "ord_1".to_owned(),
             instance_id: instance_id.to_owned(),
             marketplace_id: "@acme/seo-pro".to_owned(),
             version: "2.0.0".to_owned(),
-            sealed_license_key: seal(purpose::LICENSE_KEY, "CC-TEST-KEY"),
-            sealed_purchased_by: seal(purpose::CUSTOMER_EMAIL, EMAIL),
+            sealed_license_key: self.seal(purpose::LICENSE_KEY, "CC-TEST-KEY"),
+            sealed_purchased_by: self.seal(purpose::CUSTOMER_EMAIL, EMAIL),
         };
         self.publish(subject::LICENSE_ISSUED, &issued, trace).await;
     }
 
-    async fn publish(&self, subject: &str, event: &impl prost::Message, trace: TraceContext) {
+    pub(crate) fn seal(&self, purpose: &str, text: &str) -> Vec<u8> {
+        self.bus_sealer.seal(purpose, text.as_bytes()).unwrap()
+    }
+
+    pub(crate) async fn publish(&self, subject: &str, event: &impl prost::Message, trace: TraceContext) {
         let payload = event.encode_to_vec().into();
         let id = self.ids.generate("evt");
         self.bus.publish(&Message { id, subject: subject.to_owned(), payload, trace }).await.unwrap();
     }
 
     /// Waits for an announcement and decodes it.
-    pub(crate) async fn announcement<T: prost::Message + Default>(&self, subject: &str) -> T {
-        let find = |all: &[Message]| all.iter().find(|message| message.subject == subject).cloned();
-        let message = self.announced.wait(subject, WAIT, find).await.unwrap();
-        T::decode(message.payload).unwrap()
+    pub(crate) async fn announcement<T: prost::Message + Default + Clone>(&self, subject: &str) -> T {
+        self.announced(subject, subject, |all: &[T]| all.first().cloned()).await
+    }
+
+    /// Waits until `find` makes something of all announcements on this subject.
+    pub(crate) async fn announced<T: prost::Message + Default, R>(
+        &self,
+        what: &str,
+        subject: &str,
+        find: impl Fn(&[T]) -> Option<R>,
+    ) -> R {
+        let decode = |message: &Message| T::decode(message.payload.clone()).unwrap();
+        let look = |all: &[Message]| {
+            let all: Vec<T> = all.iter().filter(|one| one.subject == subject).map(decode).collect();
+            find(&all)
+        };
+        self.announced.wait(what, WAIT, look).await.unwrap()
     }
 
     // What the operator sees and does.
@@ -190,12 +206,26 @@ impl Dispatcher {
     pub(crate) async fn endpoint(&self, instance_id: &str) -> Option<api::Endpoint> {
         let ask =
             api::ListEndpointsRequest { instance_id: Some(instance_id.to_owned()), ..Default::default() };
-        let list = self.client().list_endpoints(self.ask(ask)).await.unwrap().into_inner();
-        list.endpoints.into_iter().next()
+        self.endpoints(ask).await.unwrap().endpoints.into_iter().next()
+    }
+
+    pub(crate) async fn endpoints(
+        &self,
+        ask: api::ListEndpointsRequest,
+    ) -> AppResult<api::ListEndpointsResponse> {
+        Ok(self.client().list_endpoints(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
     }
 
     pub(crate) async fn set_disabled(&self, instance_id: &str, disabled: bool) -> AppResult<api::Endpoint> {
         let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
+        self.set_endpoint_disabled(endpoint_id, disabled).await
+    }
+
+    pub(crate) async fn set_endpoint_disabled(
+        &self,
+        endpoint_id: String,
+        disabled: bool,
+    ) -> AppResult<api::Endpoint> {
         let ask = self.ask(api::SetEndpointDisabledRequest { endpoint_id, disabled });
         Ok(self.client().set_endpoint_disabled(ask).await.map_err(AppError::from)?.into_inner())
     }
@@ -307,7 +337,8 @@ fn follow(bus: &Bus, shutdown: &Shutdown) -> Arc<Log<Message>> {
             Ok(())
         }
     };
-    let spec = ConsumerSpec::new("test", [subject::DELIVERY_DEAD, subject::ENDPOINT_DISABLED]);
+    let subjects = [subject::DELIVERY_DEAD, subject::ENDPOINT_DISABLED, subject::CALLBACK_SETTLED];
+    let spec = ConsumerSpec::new("test", subjects);
     bus.consume(spec, shutdown.clone(), handler).unwrap();
     log
 }

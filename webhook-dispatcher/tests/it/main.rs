@@ -1,4 +1,4 @@
-//! webhook-dispatcher from outside: events on the bus, a shop that may misbehave, operators' calls; on both stores and
+//! webhook-dispatcher from outside: events on the bus, a shop or an app that may misbehave, operators' calls; on both stores and
 //! both buses.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -20,6 +20,8 @@ macro_rules! over_both {
     };
 }
 
+mod apps;
+mod callbacks;
 mod delivering;
 mod endpoints;
 mod failing;
@@ -27,4 +29,5 @@ mod harness;
 mod leases;
 mod moves;
 mod operators;
+mod serials;
 mod tracing;

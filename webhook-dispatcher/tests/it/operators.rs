@@ -6,11 +6,17 @@ use platform::{AppError, Code, Principal};
 use proto::webhooks::{GetDeliveryRequest, ListDeliveriesRequest, ListEndpointsRequest};
 use testkit::receiver::Answer;
 
-use crate::harness::{Dispatcher, WAIT};
+use wire::open2b::Operation;
+
+use crate::{
+    apps::APP,
+    harness::{Dispatcher, WAIT},
+};
 
 over_both! {
     deliveries_are_paged_newest_first_and_filtered,
     a_replay_sends_again_and_is_idempotent_while_pending,
+    endpoints_and_deliveries_are_told_apart_by_their_kind,
     only_operators_are_answered,
     bad_questions_say_what_would_be_right,
 }
@@ -55,6 +61,40 @@ async fn a_replay_sends_again_and_is_idempotent_while_pending(dispatcher: Dispat
     let delivery = settled.delivery.unwrap();
     assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
     assert_eq!(shop.receiver.requests().len(), 2);
+}
+
+async fn endpoints_and_deliveries_are_told_apart_by_their_kind(dispatcher: Dispatcher) {
+    let (_shop, _app) = (dispatcher.shop("inst_1").await, dispatcher.app().await);
+    dispatcher.issue("inst_1").await;
+    dispatcher.reaches("inst_1", "delivered").await;
+    dispatcher.call_back("inst_1", Operation::Install, 1).await;
+    dispatcher.settled("inst_1", 1).await;
+
+    let of_kind = |kind: &str| ListEndpointsRequest { kind: Some(kind.to_owned()), ..Default::default() };
+    let shops = dispatcher.endpoints(of_kind("webhook")).await.unwrap();
+    let shop = &shops.endpoints[0];
+    assert_eq!((shops.count, shop.instance_id.as_str(), &shop.marketplace_id), (1, "inst_1", &None));
+    assert_eq!(shop.events, ["license-issued"]);
+    let apps = dispatcher.endpoints(of_kind("callback")).await.unwrap();
+    let app = &apps.endpoints[0];
+    assert_eq!((apps.count, app.instance_id.as_str(), app.marketplace_id.as_deref()), (1, "", Some(APP)));
+    assert_eq!((app.kind.as_str(), app.events.len()), ("callback", 3));
+
+    let of_app = ListDeliveriesRequest { marketplace_id: Some(APP.to_owned()), ..Default::default() };
+    let of_kind = ListDeliveriesRequest { kind: Some("callback".to_owned()), ..Default::default() };
+    let of_event = ListDeliveriesRequest { event: Some("Install".to_owned()), ..Default::default() };
+    for ask in [of_app, of_kind, of_event] {
+        let list = dispatcher.deliveries(ask).await.unwrap();
+        let one = &list.deliveries[0];
+        assert_eq!((list.count, one.kind.as_str(), one.event.as_str()), (1, "callback", "Install"));
+        let ids = (one.instance_id.as_str(), one.marketplace_id.as_deref(), one.installation_id.as_deref());
+        assert_eq!(ids, ("inst_1", Some(APP), Some("itn_1")));
+    }
+    let webhooks = ListDeliveriesRequest { kind: Some("webhook".to_owned()), ..Default::default() };
+    assert_eq!(dispatcher.deliveries(webhooks).await.unwrap().count, 1);
+    let wrong = ListDeliveriesRequest { kind: Some("letter".to_owned()), ..Default::default() };
+    let error = dispatcher.deliveries(wrong).await.unwrap_err();
+    assert_eq!((error.code(), error.message()), (Code::InvalidData, "kind must be one of webhook, callback"));
 }
 
 async fn only_operators_are_answered(dispatcher: Dispatcher) {

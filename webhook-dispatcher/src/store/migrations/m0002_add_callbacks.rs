@@ -77,14 +77,14 @@ async fn deliveries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         let alter = Table::alter().table(Deliveries).add_column(column).to_owned();
         manager.alter_table(alter).await?;
     }
-    // Partial, so that they stay as small as what is open, and cost a webhook nothing.
+    // Partial, so that they cost a webhook nothing.
     for index in [
-        "deliveries_of_serial ON deliveries (serial, sequence) WHERE serial IS NOT NULL AND settled_at_ms IS NULL",
-        "deliveries_to_give_up ON deliveries (give_up_at_ms) \
+        "UNIQUE INDEX deliveries_of_serial ON deliveries (serial, sequence) WHERE serial IS NOT NULL",
+        "INDEX deliveries_to_give_up ON deliveries (give_up_at_ms) \
          WHERE give_up_at_ms IS NOT NULL AND settled_at_ms IS NULL",
-        "deliveries_of_app ON deliveries (marketplace_id, created_at_ms) WHERE marketplace_id IS NOT NULL",
+        "INDEX deliveries_of_app ON deliveries (marketplace_id, created_at_ms) WHERE marketplace_id IS NOT NULL",
     ] {
-        manager.get_connection().execute_unprepared(&format!("CREATE INDEX {index}")).await?;
+        manager.get_connection().execute_unprepared(&format!("CREATE {index}")).await?;
     }
     Ok(())
 }

@@ -18,3 +18,68 @@ impl MigratorTrait for Migrator {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use platform::{
+        db::{DatabaseConfig, Db},
+        secret::Secret,
+    };
+    use sea_orm::{ConnectionTrait as _, DbBackend, EntityTrait as _};
+
+    use super::*;
+    use crate::{
+        domain::{endpoint::Owner, kind::Kind},
+        store::{delivery, endpoint},
+    };
+
+    /// What a dispatcher that knew no callbacks has stored is found again.
+    async fn keeps_what_is_there(database: DatabaseConfig) {
+        let db = Db::connect(&database, "webhooks").await.unwrap();
+        let store = db.write();
+        if db.backend() == DbBackend::Postgres {
+            store.execute_unprepared("CREATE SCHEMA webhooks").await.unwrap();
+        }
+        Migrator::up(store, Some(3)).await.unwrap();
+        let disabled = if db.backend() == DbBackend::Postgres { "false" } else { "0" };
+        let old = format!(
+            "INSERT INTO endpoints VALUES ('ep_1', 'inst_1', 'https://shop.example', '', 7, {disabled}, 'gone', 5, 1, 2)"
+        );
+        store.execute_unprepared(&old).await.unwrap();
+        let old = "INSERT INTO deliveries VALUES \
+                   ('dly_1', 'msg_1', 'ep_1', 'inst_1', 'license-issued', 'held', 2, 3, 2, 9, 0, 4, NULL, 1, NULL)";
+        store.execute_unprepared(old).await.unwrap();
+        Migrator::up(store, None).await.unwrap();
+
+        let owner = Owner::Instance("inst_1".to_owned());
+        let endpoint = endpoint::find_by_owner(store, &owner).await.unwrap().unwrap();
+        assert_eq!(
+            (endpoint.kind.as_str(), endpoint.revision, endpoint.throttled_until_ms),
+            ("webhook", 7, 5)
+        );
+        assert_eq!(endpoint.disabled_reason.as_deref(), Some("gone"));
+        let delivery = delivery::find(store, "dly_1").await.unwrap().unwrap();
+        assert_eq!(
+            (delivery.kind(), delivery.kind.as_str(), delivery.place()),
+            (Kind::Webhook, "webhook", None)
+        );
+        assert_eq!((delivery.attempts, delivery.lease_token, delivery.held_since_ms), (2, 3, Some(4)));
+        let twice = endpoint::Model { id: "ep_2".to_owned(), ..endpoint };
+        assert!(endpoint::create(store, twice).await.is_err(), "one endpoint for each instance");
+        assert_eq!(endpoint::Entity::find().all(store).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_sqlite_store_keeps_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        keeps_what_is_there(DatabaseConfig::sqlite(&folder.path().join("webhooks.db"))).await;
+    }
+
+    #[tokio::test]
+    async fn a_postgres_store_keeps_what_is_there() {
+        let url = Secret::new(testkit::servers::test_env().fresh_database().await.unwrap());
+        keeps_what_is_there(DatabaseConfig { url, max_connections: 2 }).await;
+    }
+}
