@@ -144,7 +144,8 @@ impl App {
         outbox::announce(tx, &self.ids, now_ms, subject::CALLBACK_SETTLED, &settled).await?;
         message::wipe(tx, &callback.message_id).await?;
         let (operation, outcome) = (callback.event.clone(), ending.as_str());
-        metrics::counter!("callback_settled_total", "operation" => operation, "outcome" => outcome)
+        tracing::info!(delivery = callback.id, operation, outcome, "a callback has settled");
+        metrics::counter!("callback_settlements_total", "operation" => operation, "outcome" => outcome)
             .increment(1);
         Ok(())
     }

@@ -24,7 +24,9 @@ use crate::{
 struct Settled {
     delivered: u64,
     dead: u64,
-    callbacks: u64,
+    /// Callbacks that were delivered, and that ended otherwise.
+    called: u64,
+    ended: u64,
     retried: u64,
     late: u64,
 }
@@ -51,7 +53,7 @@ impl App {
         tx.commit().await?;
         settled.count();
         if settled.retried > 0
-            || settled.callbacks > 0
+            || settled.called > 0
             || batch.iter().any(|finished| finished.attempt.is_none())
         {
             self.wake.notify_one();
@@ -77,7 +79,7 @@ impl App {
         settled.delivered += delivered.len() as u64;
         settled.late += (leases.len() - delivered.len()) as u64;
         for callback in delivered.iter().filter(|one| one.kind() != Kind::Webhook) {
-            settled.callbacks += 1;
+            settled.called += 1;
             let announcing = self.announce_settled(&**tx, callback, Ending::Delivered, now_ms);
             announcing.instrument(span_of(batch, &callback.id)).await?;
         }
@@ -95,11 +97,13 @@ impl App {
         let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
         let throttled_until_ms = endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms);
         let is_ours = match next {
-            Next::Refuse { reason } => self.bury(tx, job, (Ending::Refused, reason), now_ms, settled).await?,
-            Next::Supersede => self.bury(tx, job, (Ending::Superseded, ""), now_ms, settled).await?,
+            Next::Refuse { reason } => {
+                self.bury(tx, job, (Ending::Refused, Some(reason)), now_ms, settled).await?
+            }
+            Next::Supersede => self.bury(tx, job, (Ending::Superseded, None), now_ms, settled).await?,
             Next::Die { reason } if !is_disabled => {
                 let ending = job.kind().operation().map_or(Ending::GivenUp, Ending::given_up);
-                self.bury(tx, job, (ending, reason), now_ms, settled).await?
+                self.bury(tx, job, (ending, Some(reason)), now_ms, settled).await?
             }
             Next::Retry { wait, .. } if !is_disabled => {
                 let at_ms = throttled_until_ms.max(now_ms + millis(*wait));
@@ -117,17 +121,18 @@ impl App {
         &self,
         tx: &Tx,
         job: &Job,
-        (ending, reason): (Ending, &str),
+        (ending, reason): (Ending, Option<&str>),
         now_ms: i64,
         settled: &mut Settled,
     ) -> AppResult<bool> {
-        let told = (ending.state(), Some(reason).filter(|reason| !reason.is_empty()));
-        let Some(dead) = lease::end(&**tx, &job.lease, told, now_ms).await? else { return Ok(false) };
-        settled.dead += 1;
+        let end = lease::end(&**tx, &job.lease, (ending.state(), reason), now_ms);
+        let Some(dead) = end.await? else { return Ok(false) };
         if dead.kind() == Kind::Webhook {
+            settled.dead += 1;
+            let reason = reason.unwrap_or_default();
             self.announce_dead(tx, (&dead.id, &dead.instance_id, &dead.event), reason, now_ms).await?;
         } else {
-            settled.callbacks += 1;
+            settled.ended += 1;
             self.announce_settled(&**tx, &dead, ending, now_ms).await?;
         }
         Ok(true)
@@ -176,8 +181,9 @@ fn row(finished: &Finished) -> Option<attempt::Model> {
 
 impl Settled {
     fn count(&self) {
+        let failed = self.retried - self.dead - self.ended;
         let outcomes = [("delivered", self.delivered), ("dead", self.dead), ("late", self.late)];
-        for (outcome, count) in outcomes.into_iter().chain([("failed", self.retried - self.dead)]) {
+        for (outcome, count) in outcomes.into_iter().chain([("failed", failed)]) {
             metrics::counter!("webhook_deliveries_total", "outcome" => outcome).increment(count);
         }
         metrics::counter!("webhook_dead_letters_total").increment(self.dead);

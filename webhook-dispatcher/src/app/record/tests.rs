@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use platform::{
     Parts,
     bus::{Bus, EmbeddedBus},
@@ -14,13 +15,22 @@ use platform::{
 use sea_orm::{ConnectionTrait as _, Statement};
 use tokio::time::Instant;
 use tracing::Span;
+use wire::open2b::{AppSecret, Callback, Operation};
 
 use super::*;
 use crate::{
-    Migrator, config,
-    domain::{answer::Answer, delivery::State, target::BaseUrl},
-    sender::{Recipient, Route},
-    store::{delivery, lease::Lease},
+    Migrator,
+    app::{CallbackRequest, EndpointChange, FOLLOW_APPS},
+    config,
+    domain::{
+        answer::Answer,
+        callback::Place,
+        delivery::State,
+        endpoint::Owner,
+        target::{BaseUrl, CallbackUrl},
+    },
+    sender::{Live, Recipient, Route},
+    store::{delivery, lease::Lease, serial},
 };
 
 const URL: &str = "https://shop.example";
@@ -51,37 +61,42 @@ impl Store {
 
     /// An attempt of a delivery to this endpoint that was answered so.
     async fn finished(&self, delivery_id: &str, endpoint_id: &str, answer: Answer) -> Finished {
-        let row = delivery_row(delivery_id, endpoint_id);
-        let lease = Lease::of(&row);
-        delivery::create(self.app.db.write(), row).await.unwrap();
-        let recipient = Recipient {
-            endpoint_id: endpoint_id.to_owned(),
-            route: Route::Shop { base_url: BaseUrl::parse(URL).unwrap(), secrets: Vec::new() },
-        };
+        let route = Route::Shop { base_url: BaseUrl::parse(URL).unwrap(), secrets: Vec::new() };
+        self.finished_by(delivery_row(delivery_id, endpoint_id), route, answer).await
+    }
+
+    async fn finished_by(&self, row: delivery::Model, route: Route, answer: Answer) -> Finished {
         let job = Job {
-            lease,
+            lease: Lease::of(&row),
             lease_ends: Instant::now() + WAIT,
             failures: 0,
-            event: "license-issued".to_owned(),
-            place: None,
-            give_up_at_ms: None,
-            recipient: Arc::new(recipient),
+            event: row.event.clone(),
+            place: row.place(),
+            give_up_at_ms: row.give_up_at_ms,
+            recipient: Arc::new(Recipient { endpoint_id: row.endpoint_id.clone(), route }),
             body: "{}".into(),
             trace: TraceContext::default(),
-            slot: self.app.slots.try_take(endpoint_id).unwrap(),
+            slot: self.app.slots.try_take(&row.endpoint_id).unwrap(),
         };
+        delivery::create(self.app.db.write(), row).await.unwrap();
         let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
         Finished { job, attempt: Some(attempt) }
     }
 
     /// Records both batches at once: both wait for the rows of this statement, then both are let go.
     async fn record_at_once(&self, behind: &str, batches: [Vec<Finished>; 2]) {
-        let held = self.app.db.begin().await.unwrap();
-        held.execute_unprepared(behind).await.unwrap();
         let replicas = batches.map(|batch| {
             let app = self.app.clone();
-            tokio::spawn(async move { app.record(&batch).await.map_err(|error| format!("{error:?}")) })
+            async move { app.record(&batch).await }.boxed()
         });
+        self.at_once(behind, replicas).await;
+    }
+
+    async fn at_once(&self, behind: &str, replicas: [BoxFuture<'static, AppResult<()>>; 2]) {
+        let held = self.app.db.begin().await.unwrap();
+        held.execute_unprepared(behind).await.unwrap();
+        let told = |done: AppResult<()>| done.map_err(|error| format!("{error:?}"));
+        let replicas = replicas.map(|replica| tokio::spawn(replica.map(told)));
         testkit::eventually("both to wait", WAIT, || self.both_wait()).await.unwrap();
         drop(held);
         for replica in replicas {
@@ -145,6 +160,39 @@ fn delivery_row(id: &str, endpoint_id: &str) -> delivery::Model {
     }
 }
 
+/// The app's endpoint, and its Install in flight.
+async fn install_in_flight(store: &Store) -> (delivery::Model, CallbackUrl) {
+    let (owner, url) = (Owner::App("@a/b".to_owned()), CallbackUrl::parse(URL).unwrap());
+    let secrets = vec![Live { secret: AppSecret::from_bytes([1; 32]), expires_at_ms: None }];
+    let route = Route::App { url: url.clone(), secrets };
+    let change = EndpointChange { owner: owner.clone(), route, disabled: false, revision: 1 };
+    store.app.follow(FOLLOW_APPS, "evt_1", change).await.unwrap();
+    let endpoint = endpoint::find_by_owner(store.app.db.write(), &owner).await.unwrap().unwrap();
+    let place = Place { serial: Place::serial("@a/b", "inst_1"), sequence: 1 };
+    assert!(serial::enter(store.app.db.write(), &place).await.unwrap());
+    let install = delivery::Model {
+        instance_id: "inst_1".to_owned(),
+        event: Operation::Install.as_str().to_owned(),
+        kind: "callback".to_owned(),
+        marketplace_id: Some("@a/b".to_owned()),
+        installation_id: Some("itn_1".to_owned()),
+        serial: Some(place.serial),
+        sequence: Some(place.sequence),
+        ..delivery_row("dly_1", &endpoint.id)
+    };
+    (install, url)
+}
+
+fn removal() -> CallbackRequest {
+    CallbackRequest {
+        marketplace_id: "@a/b".to_owned(),
+        instance_id: "inst_1".to_owned(),
+        installation_id: "itn_1".to_owned(),
+        sequence: 2,
+        callback: Callback::Remove { shop: "TN81S9AUB1".to_owned() },
+    }
+}
+
 fn busy() -> Answer {
     Answer::status(429, Some(Duration::from_mins(10)))
 }
@@ -194,4 +242,21 @@ async fn two_replicas_that_postpone_each_others_deliveries_do_not_wait_for_each_
     ] {
         assert!(store.is_in(id, state).await, "{id}");
     }
+}
+
+/// One of them is first, and whichever it is, nothing is retried that a later callback waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_install_that_fails_while_its_removal_arrives_makes_room_for_it() {
+    let store = Store::with_endpoints(&[]).await;
+    let (install, url) = install_in_flight(&store).await;
+    let route = Route::App { url, secrets: Vec::new() };
+    let failed = vec![store.finished_by(install, route, Answer::none(Outcome::Reset)).await];
+    let (recorder, consumer) = (store.app.clone(), store.app.clone());
+    let recording = async move { recorder.record(&failed).await }.boxed();
+    let taking = async move { consumer.request_callback("evt_2", removal()).await }.boxed();
+    store.at_once("SELECT id FROM deliveries FOR UPDATE", [recording, taking]).await;
+    assert!(store.is_in("dly_1", State::Superseded).await);
+    let place = Place { serial: Place::serial("@a/b", "inst_1"), sequence: 3 };
+    let open = delivery::list_earlier(store.app.db.write(), &place).await.unwrap();
+    assert_eq!((open.len(), open[0].sequence), (1, Some(2)));
 }
