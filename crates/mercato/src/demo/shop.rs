@@ -36,7 +36,7 @@ pub(super) async fn open(
     Ok(())
 }
 
-fn client(gateway: &str, keys: &ShopKeys) -> anyhow::Result<ClientConfig> {
+pub(super) fn client(gateway: &str, keys: &ShopKeys) -> anyhow::Result<ClientConfig> {
     Ok(ClientConfig {
         url: gateway.parse()?,
         publishable_key: Secret::new(&keys.publishable_key),
@@ -82,13 +82,13 @@ impl Pages {
 
     /// Presses Buy; where the buyer is sent to pay.
     pub(super) async fn buy(&self, app: &str, version: &str) -> anyhow::Result<Url> {
-        let answer = self.press("buy", app, version).await?;
+        let answer = self.press("buy", app, app, version).await?;
         location(&answer)?.parse().context("the shop sends the buyer to no URL")
     }
 
-    /// Presses Install, and waits until it is done.
+    /// Presses Install on the page that asks about a static app, and waits until it is done.
     pub(super) async fn install(&self, app: &str, version: &str) -> anyhow::Result<AppStatus> {
-        self.press("install", app, version).await?;
+        self.press("install", &format!("{app}/consent"), app, version).await?;
         self.wait_for(app).await
     }
 
@@ -119,8 +119,8 @@ impl Pages {
         answer.json().await.context("the shop's status cannot be read")
     }
 
-    async fn press(&self, button: &str, app: &str, version: &str) -> anyhow::Result<Response> {
-        let form = self.open(app).await?;
+    async fn press(&self, button: &str, page: &str, app: &str, version: &str) -> anyhow::Result<Response> {
+        let form = self.open(page).await?;
         let fields = [("csrf", form.token.as_str()), ("app", app), ("version", version), ("allowed", "")];
         let request = self.http.post(format!("{}/admin/marketplace/{button}", self.url));
         let answer = request.header(header::COOKIE, form.cookie).form(&fields).send().await?;
@@ -132,8 +132,8 @@ impl Pages {
         Ok(answer)
     }
 
-    async fn open(&self, app: &str) -> anyhow::Result<Form> {
-        let answer = self.http.get(format!("{}/admin/marketplace/app/{app}", self.url)).send().await?;
+    async fn open(&self, page: &str) -> anyhow::Result<Form> {
+        let answer = self.http.get(format!("{}/admin/marketplace/app/{page}", self.url)).send().await?;
         ensure!(answer.status().is_success(), "the app's page in the shop answers {}", answer.status());
         let cookie = answer.headers().get(header::SET_COOKIE).and_then(|value| value.to_str().ok());
         let cookie = cookie.and_then(|cookie| cookie.split(';').next()).context("the shop sets no cookie")?;

@@ -88,7 +88,7 @@ async fn an_app_is_installed_with_what_the_administrator_has_seen() {
     );
     let plugins = shop.get("/admin/plugins").await;
     let row = plugins.card(NOTES);
-    assert!(row.contains("App notes") && row.contains("You allowed: Read your orders."), "{row}");
+    assert!(row.contains("App notes") && row.contains("You allowed: Read your orders<"), "{row}");
     assert_eq!(
         std::fs::read_dir(shop.plugins()).unwrap().count(),
         1,
