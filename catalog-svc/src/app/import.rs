@@ -62,7 +62,8 @@ impl App {
         }
     }
 
-    /// Publishes a ZIP, or the manifest of a hosted app, as a release. The same again is the same release again.
+    /// Publishes a ZIP, or the manifest of a hosted app, as a release. The same again, on the same terms, is the
+    /// same release again.
     ///
     /// The bytes are stored before the rows: an artefact that no row names is harmless, a row without its artefact
     /// is not.

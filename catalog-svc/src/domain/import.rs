@@ -21,6 +21,12 @@ pub struct Candidate {
     pub required_after_ms: Option<i64>,
 }
 
+impl Candidate {
+    fn has_terms_of(&self, release: &Release) -> bool {
+        (self.security, self.required_after_ms) == (release.security, release.required_after_ms)
+    }
+}
+
 /// What shops have taken an app for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
@@ -41,6 +47,11 @@ pub enum ImportError {
         "this version is published with another content; releases are immutable, so publish a new version"
     )]
     VersionTaken,
+    /// The same content, with other terms: they are immutable like the content, for shops have been told of them.
+    #[error(
+        "this version is published with another `security` or `required_after`; send it with those it has, or publish a new version"
+    )]
+    TermsChanged,
     /// Shops have sorted the app by its type.
     #[error("the app is published with another type; keep the type, or publish it as another app")]
     TypeChanged,
@@ -62,7 +73,7 @@ pub enum ImportError {
 pub enum Decision<'a> {
     /// Publish it.
     Publish,
-    /// The very same bytes are published already.
+    /// The very same is published already, on the same terms.
     Exists(&'a Release),
 }
 
@@ -87,7 +98,11 @@ pub fn decide<'a>(
     candidate: &Candidate,
 ) -> Result<Decision<'a>, ImportError> {
     if let Some(release) = same_version.filter(|release| release.content == candidate.content) {
-        return Ok(Decision::Exists(release));
+        return if candidate.has_terms_of(release) {
+            Ok(Decision::Exists(release))
+        } else {
+            Err(ImportError::TermsChanged)
+        };
     }
     if known.is_some_and(|known| known.kind != candidate.content.kind()) {
         return Err(ImportError::KindChanged);
@@ -131,6 +146,20 @@ mod tests {
             let decision = decide(Some(known(AppType::Marketing, Kind::Plugin)), Some(&published), &again);
             assert_eq!(decision, Ok(Decision::Exists(&published)));
         }
+    }
+
+    #[test]
+    fn the_same_bytes_on_other_terms_are_not_silently_the_release_without_them() {
+        let mut published = hosted("1.0.0");
+        published.required_after_ms = Some(5);
+        let same = Candidate { required_after_ms: Some(5), ..candidate(&published) };
+        assert_eq!(decide(None, Some(&published), &same), Ok(Decision::Exists(&published)));
+        for required_after_ms in [None, Some(4)] {
+            let other = Candidate { required_after_ms, ..same.clone() };
+            assert_eq!(decide(None, Some(&published), &other), Err(ImportError::TermsChanged));
+        }
+        let urgent = Candidate { security: true, ..same };
+        assert_eq!(decide(None, Some(&published), &urgent), Err(ImportError::TermsChanged));
     }
 
     #[test]
