@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tenant::{Client, ClientConfig, client::InstallationState};
 
 use super::{
-    marketplace::{Marketplace, PK, Release, SK, key},
+    marketplace::{Marketplace, PK, SK},
+    release::{Release, key},
     shop::{Page, Shop, between},
 };
 
@@ -313,6 +314,21 @@ async fn while_the_marketplace_is_down_a_removal_waits_and_then_goes_on() {
         tokio::task::yield_now().await;
     }
     assert_eq!(acts(&marketplace, "DELETE").len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_before_it_is_paid_nor_when_it_is_here() {
+    let (_marketplace, shop) = installed().await;
+    let here = shop.get(&format!("/admin/marketplace/app/{NOTES}/consent")).await;
+    assert_eq!(here.location.as_deref(), Some("/admin/marketplace/app/@acme/notes"));
+
+    let marketplace = Marketplace::start().await;
+    marketplace.publish(Release::new(NOTES, "1.0.0", 9).of_kind("hosted"));
+    let shop = Shop::connected_to(&marketplace).await;
+    let unpaid = shop.get(&format!("/admin/marketplace/app/{NOTES}/consent")).await;
+    assert_eq!(unpaid.location.as_deref(), Some("/admin/marketplace/app/@acme/notes"));
+    let plugin = shop.get("/admin/marketplace/app/@acme/seo/consent").await;
+    assert_eq!(plugin.status, 303, "a plugin is not asked about here");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::{
-    marketplace::{APP, FREE, Marketplace, Release, key, zip_of},
+    marketplace::{APP, FREE, Marketplace},
+    release::{Release, key, zip_of},
     shop::Shop,
 };
 

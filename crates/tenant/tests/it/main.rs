@@ -3,6 +3,7 @@
 
 mod marketplace;
 mod registry;
+mod release;
 mod shop;
 
 mod buying;

@@ -6,7 +6,7 @@ use semver::Version;
 use wire::manifest::MarketplaceId;
 
 use super::{
-    App, UseCaseError,
+    App, ListingState, UseCaseError,
     installer::{JobError, blocking, refuse_unseen},
     trust::Doubt,
 };
@@ -43,29 +43,41 @@ impl App {
         Ok(newest_of_each(client.installations(None).await?))
     }
 
-    /// What to ask about an app before it is installed or updated; its signatures are checked first.
-    pub(crate) async fn consent(&self, app: &MarketplaceId) -> Result<Consent, UseCaseError> {
-        let client = self.client()?;
-        let detail = self.product(app).await?;
+    /// What to ask about an app before it is installed or updated; its signatures are checked first. None where there
+    /// is nothing to ask: it is to be paid first, or is here in the version on offer, or on its way.
+    pub(crate) async fn consent(&self, app: &MarketplaceId) -> Result<Option<Consent>, UseCaseError> {
+        if !self.client()?.has_secret_key() {
+            return Err(ClientError::NoSecretKey.into());
+        }
+        let (detail, state) = self.look_at(app).await?;
+        let present = match state {
+            ListingState::Available { covered: true, last } => last.map(|last| *last),
+            ListingState::Registered(registered) => Some(registered.installation),
+            _ => return Ok(None),
+        };
+        let present = present.filter(is_here);
+        let is_hosted = detail.product.kind == AppKind::Hosted;
+        let has_it = |one: &Installation| is_hosted && one.version >= detail.product.version;
+        if !detail.product.kind.has_installation() || present.as_ref().is_some_and(has_it) {
+            return Ok(None);
+        }
+        Ok(Some(self.ask(detail, present)))
+    }
+
+    fn ask(&self, detail: ProductDetail, present: Option<Installation>) -> Consent {
         let vouched = match detail.product.kind {
             AppKind::Hosted => self.vouched_manifest(&detail).map(|(manifest, _)| Some(manifest)),
-            AppKind::Static => self.check_statement(&detail).map(|()| None),
-            AppKind::Plugin | AppKind::Other => return Err(UseCaseError::NoSuchApp),
+            _ => self.check_statement(&detail).map(|()| None),
         };
         let (manifest, doubt) = match vouched {
             Ok(manifest) => (manifest, None),
             Err(doubt) => (None, Some(doubt)),
         };
-        Ok(Consent {
-            present: find_present(client, app).await?,
-            permissions: match &manifest {
-                Some(manifest) => manifest.permissions().to_vec(),
-                None => detail.product.permissions.clone(),
-            },
-            address: manifest.map(|manifest| manifest.entry),
-            detail,
-            doubt,
-        })
+        let permissions = match &manifest {
+            Some(manifest) => manifest.permissions().to_vec(),
+            None => detail.product.permissions.clone(),
+        };
+        Consent { permissions, address: manifest.map(|manifest| manifest.entry), present, doubt, detail }
     }
 
     /// Queues the removal of a hosted or static app.
@@ -130,8 +142,11 @@ impl App {
 /// The installation that is here. One on its way out is not: a new one takes its place.
 async fn find_present(client: &Client, app: &MarketplaceId) -> Result<Option<Installation>, ClientError> {
     let newest = newest_of_each(client.installations(Some(app)).await?).remove(app);
-    let is_here = |one: &Installation| one.state.is_present() && one.state != InstallationState::Removing;
     Ok(newest.filter(is_here))
+}
+
+fn is_here(one: &Installation) -> bool {
+    one.state.is_present() && one.state != InstallationState::Removing
 }
 
 fn is_at(present: &Installation, job: &Job) -> bool {

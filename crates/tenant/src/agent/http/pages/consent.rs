@@ -3,7 +3,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    response::Response,
+    response::{IntoResponse as _, Redirect, Response},
 };
 
 use super::{Refusal, app_of, detail_path, page};
@@ -43,7 +43,10 @@ pub(in super::super) async fn show(
     Path(names): Path<(String, String)>,
     session: FormSession,
 ) -> Result<Response, Refusal> {
-    let consent = app.consent(&app_of(names)?).await?;
+    let id = app_of(names)?;
+    let Some(consent) = app.consent(&id).await? else {
+        return Ok(Redirect::to(&detail_path(&id)).into_response());
+    };
     let product = &consent.detail.product;
     let view = ConsentPage {
         shell: Shell::new(&app, product.name.clone(), Here::Marketplace, session.token()),

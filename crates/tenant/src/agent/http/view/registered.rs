@@ -1,5 +1,7 @@
 //! Hosted and static apps, for people.
 
+use semver::Version;
+
 use super::{Stands, day, in_words, link};
 use crate::{
     agent::{
@@ -164,9 +166,15 @@ impl ConsentView {
         let Consent { detail, permissions, address, present, .. } = consent;
         let granted = present.as_ref().map_or(&[][..], |present| &present.permissions);
         let new = added(permissions, granted);
+        // Of a static app whose files are gone, the version on offer may be the recorded one.
+        let is_older = |version: &&Version| **version < detail.product.version;
         Self {
             version: detail.product.version.to_string(),
-            installed: present.as_ref().map(|present| present.version.to_string()),
+            installed: present
+                .as_ref()
+                .map(|present| &present.version)
+                .filter(is_older)
+                .map(Version::to_string),
             kept: in_words(&added(permissions, &new)),
             added: in_words(&new),
             allowed: permissions.join(" "),
