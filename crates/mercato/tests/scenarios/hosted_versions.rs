@@ -11,11 +11,11 @@ use testkit::{
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::open2b::{
     Callback,
-    Operation::{Install, Update},
+    Operation::{Install, Remove, Update},
 };
 
 use crate::{
-    app::{HostedApp, READ, WRITE},
+    app::{HostedApp, READ, WRITE, assert_dead},
     stage::{Outcome, SOON, Stage, assert_refused, now, text},
 };
 
@@ -33,6 +33,7 @@ scenarios! {
     an_update_is_told_again_until_the_app_takes_it,
     a_newer_update_takes_the_place_of_the_one_under_way,
     an_update_while_the_install_is_under_way_has_to_wait,
+    a_removal_ends_an_update_that_is_under_way,
     an_update_goes_forward_only,
     three_versions_run_side_by_side_and_the_vendor_sees_who_is_late,
     a_withdrawn_version_is_offered_to_nobody,
@@ -58,9 +59,9 @@ async fn an_update_that_adds_permissions_needs_a_new_consent(stage: Arc<Stage>) 
         "required_after": null, "security": false, "changelog_url": "https://vendor.example/changes",
     });
     assert_eq!(pending(&shop, &installed.id).await?, expected);
-    let updates = shop.updates(&json!({ app.id(): "1.0.0" })).await?.ok()?;
+    let offer = shop.updates(&json!({ app.id(): "1.0.0" })).await?.ok()?;
     assert_eq!(
-        (&updates["updates"][0]["changes"], &updates["updates"][0]["requires_consent"]),
+        (&offer["updates"][0]["changes"], &offer["updates"][0]["requires_consent"]),
         (&json!(["permissions"]), &json!(true))
     );
 
@@ -192,6 +193,24 @@ async fn an_update_while_the_install_is_under_way_has_to_wait(stage: Arc<Stage>)
     shop.update(&id, Consent::to(&[READ])).await?.ok()?;
     let told = app.told_by(&shop)?;
     assert_eq!([told[0].told(), told[1].told()], [(Install, Some("1.0.0")), (Update, Some("1.1.0"))]);
+    Ok(())
+}
+
+async fn a_removal_ends_an_update_that_is_under_way(stage: Arc<Stage>) -> Outcome {
+    let (app, shop) = (stage.hosted_app().await?, stage.shop().await?);
+    let installed = app.install_in(&shop).await?;
+    renamed(&stage, &app, "1.1.0").await?;
+    app.backend.receiver.script([Answer::status(200).after(Duration::from_secs(2))]);
+    shop.update(&installed.id, Consent::to(&[READ]).at_once()).await?.ok()?;
+    app.wait_for(&shop, 2).await?;
+    let removing = shop.remove(&installed.id, None).await?.ok()?;
+    assert_eq!(version_and_state(&removing), ("1.0.0", "removing"));
+    assert_dead(&shop, &installed.key).await?;
+    shop.installation_in(&installed.id, "removed", SOON).await?;
+    let told: Vec<_> = app.told_by(&shop)?.iter().map(|one| one.callback.operation()).collect();
+    assert_eq!(told, [Install, Update, Remove], "one after the other");
+    let late = shop.update(&installed.id, Consent::to(&[READ])).await?;
+    assert_refused(&late, 409, "conflict", "not in the shop any more");
     Ok(())
 }
 
