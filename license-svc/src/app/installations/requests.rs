@@ -41,7 +41,10 @@ impl App {
         let marketplace_id = &wanted.release.marketplace_id;
         let present = installations::lock_present_installation(&*tx, instance_id, marketplace_id).await?;
         let installation = match ask(present, &wanted.release.edition)? {
-            Asked::AsItIs(found) => found,
+            Asked::AsItIs(found) => {
+                tx.commit().await?;
+                found
+            }
             Asked::Anew { removed } => self.install(tx, &shop, wanted.release, removed).await?,
         };
         self.show(installation, shop).await
