@@ -1,5 +1,6 @@
-// Installs a hosted app, updates and removes it, as a person with a browser does. In, besides what browsing.mjs takes:
-// {shop, app, hosted, publish: {url, key, signature, manifest, version}}. Out, what was asked and what the app showed.
+// Installs a hosted app, updates and removes it, and installs a static one, as a person with a browser does. In, besides
+// what browsing.mjs takes: {shop, app, hosted, pages, publish: {url, key, signature, manifest, version}}. Out, what was
+// asked and what the app showed.
 import { readFile } from 'node:fs/promises';
 import { goes } from './browsing.mjs';
 
@@ -68,5 +69,12 @@ await goes(async ({ page, given, note }) => {
   await article('available');
   await note('removed');
   await looksIn('left');
+
+  await page.goto(`${given.shop}/admin/marketplace/app/${given.pages}`);
+  await page.click('[data-action="install"]');
+  await asks('static-consent');
+  await page.click('[data-action="allow"]');
+  await page.waitForSelector(`article[data-app="${given.pages}"][data-state="installed"]`);
+  await note('static-installed');
   return read;
 });

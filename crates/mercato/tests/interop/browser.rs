@@ -50,18 +50,23 @@ async fn buy(mut question: Value) -> Value {
     ask("browser.mjs", &question).await
 }
 
-/// What Chromium saw of a hosted app that comes, moves to its next version, and goes.
+/// What Chromium saw of a hosted app that comes, moves to its next version, and goes; and of a static one that comes.
 async fn host(mut question: Value) -> Value {
     let demo = start().await;
     let demo::Demo { shop_url, hosted_url, admin_key, next_release, .. } = &demo.told;
     question["shop"] = json!(shop_url);
     question["hosted"] = json!(hosted_url);
     question["app"] = json!("@atelier/guest-book");
+    question["pages"] = json!("@carphacom/size-chart");
     question["publish"] = json!({
         "url": next_release.url, "key": admin_key, "signature": next_release.vendor_signature,
         "manifest": next_release.manifest, "version": next_release.version,
     });
-    ask("hosted.mjs", &question).await
+    let seen = ask("hosted.mjs", &question).await;
+    let shop = demo.told.data.join("shop");
+    assert!(shop.join("static/size-chart/index.html").is_file(), "the shop has fetched it: {seen}");
+    assert!(!shop.join("plugins/size-chart").exists(), "its backend does not run it");
+    seen
 }
 
 /// Every page of the way was shown, none of them with an error, none wider than the window.
@@ -85,8 +90,10 @@ fn assert_hosted(seen: &Value) {
     let install = ["feed", "available", "consent", "installed", "arrived"];
     let update = ["pending-update", "new-consent", "updated", "moved"];
     let removal = ["plugins", "removal", "removed", "left"];
-    assert_well(seen, &[&install[..], &update, &removal].concat());
-    assert_eq!(seen["read"]["asked"], json!([["Read your products"], ["Read your orders"]]));
+    let pages = ["static-consent", "static-installed"];
+    assert_well(seen, &[&install[..], &update, &removal, &pages].concat());
+    let asked = json!([["Read your products"], ["Read your orders"], ["Read your products"]]);
+    assert_eq!(seen["read"]["asked"], asked);
     let shops = seen["read"]["shops"].as_array().unwrap();
     let told = |at: usize| (&shops[at][0][0], &shops[at][0][2]);
     assert_eq!(told(0), (&json!("demo-shop"), &json!("1.0.0")));

@@ -125,6 +125,7 @@ async fn an_update_that_asks_for_more_is_asked_about_and_may_be_left() {
         assert!(page.contains(text), "{text} in {page}");
     }
     assert!(shop.get("/admin/plugins").await.card(NOTES).contains(r#"data-update="1.1.0""#));
+    assert!(shop.get("/admin/marketplace").await.card(NOTES).contains("Update to 1.1.0"));
     let asked = shop.get(&format!("/admin/marketplace/app/{NOTES}/consent")).await.html;
     assert!(asked.contains("from 1.0.0 to 1.1.0") && asked.contains("It may already"), "{asked}");
     assert_eq!(acts(&marketplace, "POST").len(), 1, "looking changes nothing");

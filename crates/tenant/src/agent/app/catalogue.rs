@@ -90,6 +90,8 @@ pub(crate) struct Inventory {
     pub(crate) unknown_installations: Option<ClientError>,
     /// Why it is not known what is newer.
     pub(crate) unknown_updates: Option<ClientError>,
+    /// As it was before anything of this was read.
+    pub(crate) state: Arc<State>,
 }
 
 impl App {
@@ -143,7 +145,10 @@ impl App {
         }))
     }
 
+    /// The state is read first: a job that ends meanwhile is then shown as on its way, and looked at again, and not
+    /// taken for one that was never there.
     async fn here(&self, with_installations: bool) -> Result<Here, UseCaseError> {
+        let state = self.state();
         let installations = if with_installations {
             self.installations().await.inspect_err(|error| tracing::warn!(%error, "unknown installations"))
         } else {
@@ -153,12 +158,13 @@ impl App {
             plugins: self.installed().await?,
             statics: self.static_apps().await?,
             installations: installations.ok(),
-            state: self.state(),
+            state,
         })
     }
 
     /// What is in the plugin folder, and what of it is out of date.
     pub(crate) async fn inventory(&self) -> Result<Inventory, UseCaseError> {
+        let state = self.state();
         let (updates, unknown_updates) = match self.client() {
             Ok(client) => match client.updates(&self.installed_versions().await?).await {
                 Ok(updates) => (updates, None),
@@ -166,7 +172,6 @@ impl App {
             },
             Err(_) => (Vec::new(), None),
         };
-        let state = self.state();
         let mut present = Vec::new();
         for app in self.installed().await? {
             let id = &app.manifest.marketplace_id;
@@ -182,17 +187,17 @@ impl App {
                 app,
             });
         }
-        let (registered, unknown_installations) = match self.registered().await {
+        let (registered, unknown_installations) = match self.registered(&state).await {
             Ok(registered) => (registered, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        Ok(Inventory { present, registered, unknown_installations, unknown_updates })
+        Ok(Inventory { present, registered, unknown_installations, unknown_updates, state })
     }
 
     /// The hosted and static apps that are here, or on their way in or out.
-    async fn registered(&self) -> Result<Vec<Registered>, ClientError> {
+    async fn registered(&self, state: &State) -> Result<Vec<Registered>, ClientError> {
         let installations = self.installations().await?;
-        let (statics, state) = (self.static_apps().await.unwrap_or_default(), self.state());
+        let statics = self.static_apps().await.unwrap_or_default();
         let present = installations.into_values().filter(|one| one.state.is_present());
         Ok(present.map(|one| Registered::of(one, &statics, &state.hosted)).collect())
     }

@@ -106,8 +106,7 @@ pub(in super::super) async fn show(
 ) -> Result<Response, Refusal> {
     let inventory = app.inventory().await?;
     let plugins: Vec<Row> = inventory.present.into_iter().map(Row::of).collect();
-    let state = app.state();
-    let registered = inventory.registered;
+    let (state, registered) = (inventory.state, inventory.registered);
     let registered: Vec<RegisteredRow> =
         registered.iter().map(|one| RegisteredRow::of(one, &state)).collect();
     let is_here = |id: &str| {
