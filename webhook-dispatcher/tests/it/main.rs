@@ -27,6 +27,7 @@ mod endpoints;
 mod failing;
 mod harness;
 mod leases;
+mod metrics;
 mod moves;
 mod operators;
 mod serials;
