@@ -70,14 +70,14 @@ impl Bench {
         let _ = results.send(Finished { job, attempt }).await;
     }
 
-    /// The attempt, unless the process ends or the lease would end before it.
+    /// The attempt, unless the process ends, the lease would end before it, or its time was over before its turn came.
     async fn in_turn(&self, job: &Job) -> Option<Attempted> {
         let turn = tokio::select! {
             biased;
             () = self.shutdown.cancelled() => return None,
             turn = job.slot.turn() => turn?,
         };
-        if !lasts(job.lease_ends, Instant::now(), self.longest_attempt) {
+        if !lasts(job.lease_ends, Instant::now(), self.longest_attempt) || job.is_over(self.clock.now_ms()) {
             return None;
         }
         let attempted = self.attempt(job).await;
