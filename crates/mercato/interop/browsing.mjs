@@ -5,11 +5,12 @@ import { text } from 'node:stream/consumers';
 import { chromium } from 'playwright-core';
 
 // WCAG 2.2, 2.5.8: what is pressed has at least 24 by 24 pixels; links within text are exempt.
-const looks = () => {
+// A phone's browser widens `innerWidth` to what does not fit: the width that was asked for does not give way.
+const looks = (width) => {
   const pressed = [...document.querySelectorAll('button, a.button, select, input:not([type=hidden]), nav a')];
   const small = pressed.filter((one) => one.checkVisibility()).map((one) => [one, one.getBoundingClientRect()])
     .filter(([, box]) => box.width < 24 || box.height < 24).map(([one]) => one.outerHTML.slice(0, 80));
-  return { overflow: document.documentElement.scrollWidth - window.innerWidth, small };
+  return { overflow: document.documentElement.scrollWidth - width, small };
 };
 
 export async function goes(way) {
@@ -38,7 +39,7 @@ export async function goes(way) {
 
   const note = async (name) => {
     await page.screenshot({ path: join(given.screenshots, `${name}.png`), fullPage: true });
-    pages.push({ name, url: page.url(), ...(await page.evaluate(looks)) });
+    pages.push({ name, url: page.url(), ...(await page.evaluate(looks, given.width)) });
   };
   let read;
   try {

@@ -75,7 +75,7 @@ fn assert_well(seen: &Value, way: &[&str]) {
     let pages = seen["pages"].as_array().unwrap();
     assert_eq!(pages.iter().map(|page| page["name"].as_str().unwrap()).collect::<Vec<_>>(), way);
     for page in pages {
-        assert!(page["overflow"].as_i64() <= Some(0), "{} is wider than the window: {page}", page["name"]);
+        assert!(page["overflow"].as_i64().unwrap() <= 0, "{} is wider than the window: {page}", page["name"]);
         assert!(page["small"].as_array().unwrap().is_empty(), "too small for a finger: {page}");
     }
 }
