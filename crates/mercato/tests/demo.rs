@@ -181,6 +181,27 @@ async fn the_demo_shows_an_update_and_keeps_its_keys_to_its_owner() {
     assert!(!data.join("demo.json").exists(), "an ended demo leaves no addresses");
 }
 
+#[tokio::test]
+async fn a_demo_that_was_killed_before_its_shop_had_its_first_app_gives_it_that_app_once() {
+    let (folder, app) = (TempDir::new().unwrap(), "@carphacom/seo-essentials");
+    let data = folder.path().join("demo");
+    fs::create_dir_all(data.join("shop")).unwrap();
+    let browser = browser();
+    let first = start(&data).await;
+    assert_eq!(state_of(&shop_status(&browser, &first.demo, "").await, app), Some("installed"));
+    press(&browser, &first.demo, "remove", &[("app", app), ("version", "1.0.0")]).await;
+    let removed = eventually("the removal", PATIENCE, || async {
+        let status = shop_status(&browser, &first.demo, "").await;
+        state_of(&status, app).is_none().then_some(())
+    });
+    removed.await.unwrap();
+    stop(first).await;
+
+    let second = start(&data).await;
+    assert_eq!(state_of(&shop_status(&browser, &second.demo, "").await, app), None, "it was removed");
+    stop(second).await;
+}
+
 /// What a person's browser does with a form of the shop.
 async fn press(browser: &Client, demo: &Demo, button: &str, fields: &[(&str, &str)]) {
     let page = browser.get(format!("{}/admin/plugins", demo.shop_url)).send().await.unwrap();

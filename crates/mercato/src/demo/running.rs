@@ -169,18 +169,27 @@ pub(super) async fn open_for_business(
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let operator = Operator::new(http.clone(), urls.gateway.clone(), folder.admin_key.clone());
     let keys = marketplace::register(&operator, &folder.path, &urls.shop).await?;
-    let is_new = !folder.path.join(shop::FOLDER).exists();
     marketplace::publish(&operator, &folder.keys, &samples::FIRST).await?;
     let client = Client::new(shop::client(&urls.gateway, &keys)?, Random::system())?;
     let publisher = Publisher::new(&operator, folder, &urls.hosted).await?;
     let next_release = publisher.open(tasks, hosted, &client).await?;
     shop::open(tasks, shop, &folder.path, urls, &keys).await?;
-    if is_new {
-        let (app, version) = samples::INSTALLED;
-        Pages::new(http, &urls.shop).install(app, version).await.context("fitting out the shop")?;
-    }
+    fit_out(&client, &Pages::new(http, &urls.shop)).await.context("fitting out the shop")?;
     marketplace::publish(&operator, &folder.keys, &samples::THEN).await?;
     Ok(Open { shop: keys, next_release })
+}
+
+/// Gives the shop its first app, once: the marketplace's record says whether it ever had it, also where the one who
+/// tries the demo has removed it.
+async fn fit_out(client: &Client, shop: &Pages) -> anyhow::Result<()> {
+    let (app, version) = samples::INSTALLED;
+    if !client.installations(Some(&app.parse()?)).await?.is_empty() {
+        return Ok(());
+    }
+    // A demo that was killed may have left it on its way.
+    let is_coming = shop.status().await?.has(app);
+    let installed = if is_coming { shop.wait_for(app).await } else { shop.install(app, version).await };
+    installed.map(drop)
 }
 
 /// The folder, without what an earlier process said of itself there.

@@ -7,7 +7,7 @@ Examples:
   mercato demo                          click in the shop at http://127.0.0.1:8090
   mercato demo --buy                    one purchase without a browser, and nothing left behind
   mercato demo --data /tmp/d --buy      a purchase that stays; once more, and the next app is bought
-  mercato demo --ephemeral              free ports; /tmp/…/demo.json has the addresses and keys";
+  mercato demo --ephemeral              free ports; data/demo/demo.json has the addresses and keys";
 
 /// Where to click, and what to paste.
 pub(super) fn welcome(demo: &Demo) {

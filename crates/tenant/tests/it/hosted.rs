@@ -35,6 +35,10 @@ async fn detail(shop: &Shop) -> String {
     shop.get(&format!("/admin/marketplace/app/{NOTES}")).await.html
 }
 
+async fn detail_once(shop: &Shop, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    shop.page_once(what, &format!("/admin/marketplace/app/{NOTES}"), wanted).await
+}
+
 async fn installed() -> (Marketplace, Shop) {
     let marketplace = marketplace().await;
     let shop = Shop::connected_to(&marketplace).await;
@@ -158,12 +162,7 @@ async fn while_the_app_has_not_answered_the_page_says_so_and_looks_again() {
     marketplace.world().registry.is_silent = true;
     offer_update(&marketplace);
     consent(&shop, "update").await;
-    let page = loop {
-        let page = detail(&shop).await;
-        if !page.contains("Installing…") {
-            break page;
-        }
-    };
+    let page = detail_once(&shop, "the end of the job", |page| !page.contains("Installing…")).await;
     assert!(page.contains("Updating to 1.1.0…") && page.contains(r#"http-equiv="refresh""#), "{page}");
     assert!(page.contains("https://acme.example/1.0.0"), "the old one is open until then");
     marketplace.world().registry.settle(NOTES);
@@ -179,12 +178,7 @@ async fn a_removal_is_asked_about_and_then_done() {
     assert!(asked.html.contains("Remove App notes?") && asked.html.contains("Keep it"));
     assert!(acts(&marketplace, "DELETE").is_empty());
     shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
-    let page = loop {
-        let page = detail(&shop).await;
-        if page.contains("being told") {
-            break page;
-        }
-    };
+    let page = detail_once(&shop, "the removal", |page| page.contains("being told")).await;
     assert!(page.contains("Removing…") && !page.contains("https://acme.example/1.0.0"), "access has ended");
     marketplace.world().registry.settle(NOTES);
     let page = detail(&shop).await;
@@ -195,17 +189,50 @@ async fn a_removal_is_asked_about_and_then_done() {
 }
 
 #[tokio::test]
+async fn a_removal_that_takes_long_is_looked_at_seldom_and_holds_up_no_new_installation() {
+    let (marketplace, shop) = installed().await;
+    marketplace.world().registry.is_silent = true;
+    shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
+    detail_once(&shop, "the removal", |page| page.contains("being told")).await;
+    // NOW_MS
+    marketplace.world().registry.find(NOTES).unwrap()["updated_at"] = json!("2026-09-21T14:13:20Z");
+    assert!(detail(&shop).await.contains(r#"http-equiv="refresh" content="2""#));
+    shop.clock.advance(Duration::from_mins(1));
+    let page = detail(&shop).await;
+    assert!(
+        page.contains(r#"http-equiv="refresh" content="30""#) && page.contains("Install again"),
+        "{page}"
+    );
+    assert!(shop.get("/admin/plugins").await.card(NOTES).contains("/consent"));
+    marketplace.world().registry.is_silent = false;
+    consent(&shop, "install").await;
+    assert_eq!(shop.settled(NOTES).await["state"], "installed");
+}
+
+#[tokio::test]
+async fn an_app_whose_update_waits_for_the_administrator_can_still_be_opened_and_removed() {
+    let (marketplace, shop) = installed().await;
+    offer_update(&marketplace);
+    shop.post("/admin/marketplace/update", &[("app", NOTES), ("version", "1.1.0"), ("allowed", "")]).await;
+    assert_eq!(shop.settled(NOTES).await["state"], "waiting");
+    let remove = format!("/admin/marketplace/app/{NOTES}/remove");
+    let plugins = shop.get("/admin/plugins").await;
+    for page in [detail(&shop).await.as_str(), plugins.html.as_str()] {
+        assert!(page.contains("Allow and go on"), "{page}");
+        assert!(page.contains(r#"href="https://acme.example/1.0.0""#) && page.contains(&remove), "{page}");
+    }
+    assert!(shop.get(&remove).await.html.contains("Remove App notes?"));
+    shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
+    shop.status_once("the removal", |status| status["apps"] == json!([])).await;
+}
+
+#[tokio::test]
 async fn a_cancelled_installation_says_why_and_can_be_tried_again() {
     let marketplace = marketplace().await;
     let shop = Shop::connected_to(&marketplace).await;
     marketplace.world().registry.install_status = Some(500);
     consent(&shop, "install").await;
-    let page = loop {
-        let page = detail(&shop).await;
-        if !page.contains("Installing…") {
-            break page;
-        }
-    };
+    let page = detail_once(&shop, "the end of the job", |page| !page.contains("Installing…")).await;
     assert!(page.contains("was cancelled: the app has an error of its own (status 500)."), "{page}");
     marketplace.world().registry.install_status = None;
     consent(&shop, "install").await;
@@ -279,6 +306,13 @@ async fn a_paid_app_is_bought_first_and_asked_about_when_its_licence_comes() {
     shop.post("/admin/marketplace/jobs", &[("app", NOTES), ("act", "accept")]).await;
     assert_eq!(shop.settled(NOTES).await["state"], "installed");
     assert!(shop.get("/admin/marketplace/thanks").await.html.contains(r#"data-step="installed""#));
+
+    marketplace.world().registry.is_down = true;
+    let thanks = shop.get("/admin/marketplace/thanks").await.html;
+    assert!(thanks.contains("can’t say right now") && !thanks.contains("is not installed"), "{thanks}");
+    shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
+    let thanks = shop.get("/admin/marketplace/thanks").await.html;
+    assert!(thanks.contains("is being removed"), "{thanks}");
 }
 
 #[tokio::test]
@@ -306,14 +340,12 @@ async fn while_the_marketplace_is_down_a_removal_waits_and_then_goes_on() {
     let (marketplace, shop) = installed().await;
     marketplace.world().is_down = true;
     shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
-    while shop.status().await["apps"][0]["problem"].is_null() {
-        tokio::task::yield_now().await;
-    }
+    shop.status_once("a failed try", |status| !status["apps"][0]["problem"].is_null()).await;
+    let row = shop.get("/admin/plugins").await;
+    assert!(row.card(NOTES).contains("ends as soon as the marketplace has been told"), "{}", row.card(NOTES));
     marketplace.world().is_down = false;
     shop.clock.advance(Duration::from_secs(2));
-    while shop.status().await["apps"] != json!([]) {
-        tokio::task::yield_now().await;
-    }
+    shop.status_once("the removal", |status| status["apps"] == json!([])).await;
     assert_eq!(acts(&marketplace, "DELETE").len(), 1);
 }
 

@@ -91,9 +91,7 @@ async fn it_is_updated_and_removed_with_its_files() {
     assert!(file(&shop, "look/manifest.json").unwrap().contains("1.1.0"));
 
     shop.post("/admin/marketplace/remove", &[("app", LOOK), ("version", "1.1.0")]).await;
-    while shop.status().await["apps"] != json!([]) {
-        tokio::task::yield_now().await;
-    }
+    shop.status_once("the removal", |status| status["apps"] == json!([])).await;
     assert_eq!(file(&shop, "look/manifest.json"), None);
     assert_eq!(marketplace.world().registry.installations[0]["state"], "removed");
 }

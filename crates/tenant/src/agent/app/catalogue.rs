@@ -8,7 +8,7 @@ use wire::manifest::MarketplaceId;
 use super::{App, Installations, UseCaseError};
 use crate::{
     agent::domain::{Checkout, HostedNote, Job, State, added, find_note},
-    client::{AppKind, ClientError, FeedQuery, Installation, Product, ProductDetail},
+    client::{AppKind, ClientError, FeedQuery, Installation, InstallationState, Product, ProductDetail},
     install::InstalledApp,
     license::Standing,
 };
@@ -44,7 +44,11 @@ pub(crate) enum ListingState {
     /// The administrator went to pay, and no licence has come yet.
     Paying,
     /// On its way, or waiting for the administrator.
-    Pending(Box<Job>),
+    Pending {
+        job: Box<Job>,
+        /// What is here of a hosted or static app meanwhile.
+        beside: Option<Box<Registered>>,
+    },
     /// In the plugin folder.
     Installed { version: Version, update: Option<NewVersion> },
     /// A hosted or static app that is here, or on its way in or out.
@@ -64,7 +68,16 @@ pub(crate) struct Registered {
 /// How far an app has come.
 pub(crate) struct Arrival {
     pub(crate) name: Option<String>,
-    pub(crate) is_complete: bool,
+    pub(crate) progress: Progress,
+}
+
+/// How far that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Complete,
+    Moving,
+    /// The marketplace can't say now.
+    Unknown,
 }
 
 /// What is newer than the installed version.
@@ -134,15 +147,34 @@ impl App {
     pub(crate) async fn find_arrival(&self, app: &MarketplaceId) -> Result<Option<Arrival>, UseCaseError> {
         let mut here = self.installed().await?.into_iter().chain(self.static_apps().await?);
         if let Some(present) = here.find(|present| present.is_of(app)) {
-            return Ok(Some(Arrival { name: Some(present.manifest.name), is_complete: true }));
+            return Ok(Some(Arrival { name: Some(present.manifest.name), progress: Progress::Complete }));
         }
-        let hosted = self.installations().await.unwrap_or_default().remove(app);
-        let hosted = hosted.filter(|one| one.kind == AppKind::Hosted && one.state.is_present());
+        Ok(match self.installations().await {
+            Ok(mut known) => known.remove(app).and_then(|one| self.arrival_of_hosted(&one)),
+            Err(_) => self.arrival_of_noted(app),
+        })
+    }
+
+    fn arrival_of_hosted(&self, one: &Installation) -> Option<Arrival> {
+        let progress = match one.state {
+            _ if one.kind != AppKind::Hosted => return None,
+            InstallationState::Removing | InstallationState::Removed | InstallationState::Cancelled => {
+                return None;
+            }
+            InstallationState::Other => Progress::Unknown,
+            state if state.is_moving() => Progress::Moving,
+            _ => Progress::Complete,
+        };
         let state = self.state();
-        Ok(hosted.map(|one| Arrival {
-            name: find_note(&state.hosted, app, &one.version).map(|note| note.name.clone()),
-            is_complete: !one.state.is_moving(),
-        }))
+        let note = find_note(&state.hosted, &one.marketplace_id, &one.version);
+        Some(Arrival { name: note.map(|note| note.name.clone()), progress })
+    }
+
+    /// Without the marketplace's record: a hosted app that this shop has begun to install may be here.
+    fn arrival_of_noted(&self, app: &MarketplaceId) -> Option<Arrival> {
+        let state = self.state();
+        let note = state.hosted.iter().rfind(|note| note.marketplace_id == *app)?;
+        Some(Arrival { name: Some(note.name.clone()), progress: Progress::Unknown })
     }
 
     /// The state is read first: a job that ends meanwhile is then shown as on its way, and looked at again, and not
@@ -224,7 +256,8 @@ impl Here {
     fn stands(&self, product: &Product) -> ListingState {
         let app = &product.marketplace_id;
         if let Some(job) = self.state.jobs.get(app) {
-            return ListingState::Pending(Box::new(job.clone()));
+            let beside = self.find_registered(product).map(Box::new);
+            return ListingState::Pending { job: Box::new(job.clone()), beside };
         }
         if product.kind.has_installation() {
             return self.registered_or_available(product);
@@ -238,18 +271,20 @@ impl Here {
         }
     }
 
-    /// A static app without its files is not here, whatever the marketplace's record says: they can be fetched again.
     fn registered_or_available(&self, product: &Product) -> ListingState {
         let Some(installations) = &self.installations else { return ListingState::Unknown };
-        let last = installations.get(&product.marketplace_id).cloned();
-        let has_files = || self.statics.iter().any(|present| present.is_of(&product.marketplace_id));
-        match last {
-            Some(one) if one.state.is_present() && (product.kind == AppKind::Hosted || has_files()) => {
-                let registered = Registered::of(one, &self.statics, &self.state.hosted);
-                ListingState::Registered(Box::new(registered))
-            }
-            last => self.available(product, last),
+        match self.find_registered(product) {
+            Some(registered) => ListingState::Registered(Box::new(registered)),
+            None => self.available(product, installations.get(&product.marketplace_id).cloned()),
         }
+    }
+
+    /// A static app without its files is not here, whatever the marketplace's record says: they can be fetched again.
+    fn find_registered(&self, product: &Product) -> Option<Registered> {
+        let one = self.installations.as_ref()?.get(&product.marketplace_id)?;
+        let has_files = || self.statics.iter().any(|present| present.is_of(&product.marketplace_id));
+        let is_here = one.state.is_present() && (product.kind == AppKind::Hosted || has_files());
+        is_here.then(|| Registered::of(one.clone(), &self.statics, &self.state.hosted))
     }
 
     fn available(&self, product: &Product, last: Option<Installation>) -> ListingState {

@@ -54,7 +54,7 @@ pub(in super::super) async fn show(
         path: detail_path(&product.marketplace_id),
         name: product.name.clone(),
         vendor: view::vendor(&product.marketplace_id),
-        asked: ConsentView::of(&consent),
+        asked: ConsentView::of(&consent, app.now_ms()),
         doubt: consent.doubt.as_ref().map(DoubtView::of),
     };
     Ok(page(session, &view))
