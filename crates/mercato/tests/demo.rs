@@ -208,7 +208,9 @@ async fn press(browser: &Client, demo: &Demo, button: &str, fields: &[(&str, &st
     let cookie = page.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     let html = page.text().await.unwrap();
     let token = html.split("name=\"csrf\"").nth(1).unwrap().split('"').nth(1).unwrap();
-    let form = [&[("csrf", token)], fields].concat();
+    // What goes on with a job sends back what its page has asked.
+    let shown = html.split("name=\"shown\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let form = [&[("csrf", token), ("shown", shown.unwrap_or_default())], fields].concat();
     let pressed = browser.post(format!("{}/admin/marketplace/{button}", demo.shop_url));
     let answer = pressed.header("cookie", cookie).form(&form).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);

@@ -110,7 +110,7 @@ async fn without_the_question_nothing_is_installed() {
     assert_eq!(app["state"], "waiting", "{app}");
     assert!(detail(&shop).await.contains("Read your orders"));
     assert_eq!(acts(&marketplace, "POST"), Vec::<Value>::new());
-    shop.post("/admin/marketplace/jobs", &[("app", NOTES), ("act", "accept")]).await;
+    shop.accept(NOTES).await;
     assert_eq!(shop.settled(NOTES).await["state"], "installed");
 }
 
@@ -276,7 +276,7 @@ async fn a_new_key_of_a_known_vendor_is_looked_at_first() {
     shop.post("/admin/marketplace/install", &[("app", NOTES), ("version", "1.0.1")]).await;
     assert_eq!(shop.settled(NOTES).await["state"], "waiting");
     assert!(detail(&shop).await.contains(&key(5).key_id()));
-    shop.post("/admin/marketplace/jobs", &[("app", NOTES), ("act", "accept")]).await;
+    shop.accept(NOTES).await;
     assert_eq!(shop.settled(NOTES).await["version"], "1.0.1");
 }
 
@@ -303,7 +303,7 @@ async fn a_paid_app_is_bought_first_and_asked_about_when_its_licence_comes() {
     let thanks = shop.get("/admin/marketplace/thanks").await.html;
     assert!(thanks.contains("Read your orders") && thanks.contains("Allow and go on"), "{thanks}");
     assert!(acts(&marketplace, "POST").is_empty());
-    shop.post("/admin/marketplace/jobs", &[("app", NOTES), ("act", "accept")]).await;
+    shop.accept(NOTES).await;
     assert_eq!(shop.settled(NOTES).await["state"], "installed");
     assert!(shop.get("/admin/marketplace/thanks").await.html.contains(r#"data-step="installed""#));
 

@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) heard: Vec<String>,
     pub(crate) keys_of_checkouts: Vec<String>,
     pub(crate) registry: Registry,
+    /// The detail of which app is answered in place of another's.
+    pub(crate) impostors: BTreeMap<String, String>,
 }
 
 #[derive(Clone)]
@@ -75,6 +77,7 @@ impl Marketplace {
             heard: Vec::new(),
             keys_of_checkouts: Vec::new(),
             registry: Registry::default(),
+            impostors: BTreeMap::new(),
         };
         let url = format!("http://{}", listener.local_addr().unwrap());
         let marketplace = Self { url, world: Arc::new(Mutex::new(world)) };
@@ -178,7 +181,8 @@ async fn product(
     State(marketplace): State<Marketplace>,
     Path((vendor, name)): Path<(String, String)>,
 ) -> Response {
-    let app = format!("{vendor}/{name}");
+    let asked = format!("{vendor}/{name}");
+    let app = marketplace.world().impostors.get(&asked).cloned().unwrap_or(asked);
     let Some(newest) = marketplace.find(&app, None) else {
         return error(StatusCode::NOT_FOUND, "not_found", "there is no such app");
     };

@@ -123,6 +123,18 @@ impl Shop {
         self.post("/admin/marketplace/install", &[("app", app), ("version", version)]).await
     }
 
+    /// Presses the button with which a waiting job goes on, as the app's page shows it.
+    pub(crate) async fn accept(&self, app: &str) -> Page {
+        let shown = self.shown(app).await;
+        self.post("/admin/marketplace/jobs", &[("app", app), ("shown", &shown), ("act", "accept")]).await
+    }
+
+    /// What the app's page says that it asks.
+    pub(crate) async fn shown(&self, app: &str) -> String {
+        let page = self.get(&format!("/admin/marketplace/app/{app}")).await;
+        between(&page.html, r#"name="shown" value=""#, '"').unwrap()
+    }
+
     pub(crate) async fn status(&self) -> Value {
         serde_json::from_str(&self.get("/admin/marketplace/status.json").await.html).unwrap()
     }

@@ -50,7 +50,7 @@ async fn its_permissions_are_those_in_the_zip_whatever_the_page_said() {
     assert_eq!(shop.settled(LOOK).await["state"], "waiting");
     assert_eq!(file(&shop, "look/index.js"), None);
     assert!(marketplace.world().registry.installations.is_empty());
-    shop.post("/admin/marketplace/jobs", &[("app", LOOK), ("act", "accept")]).await;
+    shop.accept(LOOK).await;
     assert_eq!(shop.settled(LOOK).await["state"], "installed");
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct Registered {
     pub(crate) name: Option<String>,
     /// Where a hosted app is opened.
     pub(crate) address: Option<String>,
+    /// Whether the files of a static app are not here in the recorded version: they can be fetched again.
+    pub(crate) lacks_files: bool,
 }
 
 /// How far an app has come.
@@ -279,12 +281,10 @@ impl Here {
         }
     }
 
-    /// A static app without its files is not here, whatever the marketplace's record says: they can be fetched again.
     fn find_registered(&self, product: &Product) -> Option<Registered> {
         let one = self.installations.as_ref()?.get(&product.marketplace_id)?;
-        let has_files = || self.statics.iter().any(|present| present.is_of(&product.marketplace_id));
-        let is_here = one.state.is_present() && (product.kind == AppKind::Hosted || has_files());
-        is_here.then(|| Registered::of(one.clone(), &self.statics, &self.state.hosted))
+        let is_present = one.state.is_present();
+        is_present.then(|| Registered::of(one.clone(), &self.statics, &self.state.hosted))
     }
 
     fn available(&self, product: &Product, last: Option<Installation>) -> ListingState {
@@ -308,10 +308,13 @@ impl Registered {
     fn of(installation: Installation, statics: &[InstalledApp], notes: &[HostedNote]) -> Self {
         let app = &installation.marketplace_id;
         let files = statics.iter().find(|present| present.is_of(app));
+        let is_other = |files: &InstalledApp| files.manifest.version != installation.version;
+        let lacks_files = installation.kind == AppKind::Static && files.is_none_or(is_other);
         let note = find_note(notes, app, &installation.version);
         Self {
             name: files.map(|app| app.manifest.name.clone()).or_else(|| note.map(|note| note.name.clone())),
             address: note.map(|note| note.address.clone()),
+            lacks_files,
             installation,
         }
     }

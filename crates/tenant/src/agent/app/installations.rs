@@ -30,6 +30,8 @@ pub(crate) struct Consent {
     pub(crate) address: Option<String>,
     /// What is here already.
     pub(crate) present: Option<Installation>,
+    /// The id of the app's newest installation, whatever became of it; empty for none.
+    pub(crate) newest: String,
     /// Why the release can't be vouched for: then nothing is asked.
     pub(crate) doubt: Option<Doubt>,
 }
@@ -50,24 +52,25 @@ impl App {
             return Err(ClientError::NoSecretKey.into());
         }
         let (detail, state) = self.look_at(app).await?;
-        let present = match state {
+        let newest = match state {
             ListingState::Available { covered: true, last } => last.map(|last| *last),
             ListingState::Registered(registered) => Some(registered.installation),
             _ => return Ok(None),
         };
-        let present = present.filter(is_here);
+        let newest_id = newest.as_ref().map(|newest| newest.id.clone()).unwrap_or_default();
+        let present = newest.filter(is_here);
         let is_hosted = detail.product.kind == AppKind::Hosted;
         let has_it = |one: &Installation| is_hosted && one.version >= detail.product.version;
         if !detail.product.kind.has_installation() || present.as_ref().is_some_and(has_it) {
             return Ok(None);
         }
-        Ok(Some(self.ask(detail, present)))
+        Ok(Some(Consent { newest: newest_id, ..self.ask(app, detail, present) }))
     }
 
-    fn ask(&self, detail: ProductDetail, present: Option<Installation>) -> Consent {
+    fn ask(&self, app: &MarketplaceId, detail: ProductDetail, present: Option<Installation>) -> Consent {
         let vouched = match detail.product.kind {
-            AppKind::Hosted => self.vouched_manifest(&detail).map(|(manifest, _)| Some(manifest)),
-            _ => self.check_statement(&detail).map(|()| None),
+            AppKind::Hosted => self.vouched_manifest(app, &detail).map(|(manifest, _)| Some(manifest)),
+            _ => self.check_statement(app, &detail).map(|()| None),
         };
         let (manifest, doubt) = match vouched {
             Ok(manifest) => (manifest, None),
@@ -77,7 +80,8 @@ impl App {
             Some(manifest) => manifest.permissions().to_vec(),
             None => detail.product.permissions.clone(),
         };
-        Consent { permissions, address: manifest.map(|manifest| manifest.entry), present, doubt, detail }
+        let address = manifest.map(|manifest| manifest.entry);
+        Consent { permissions, address, present, newest: String::new(), doubt, detail }
     }
 
     /// Queues the removal of a hosted or static app.
@@ -97,7 +101,7 @@ impl App {
         if *offered != job.version {
             return Err(JobError::NotOffered(offered.clone()));
         }
-        let (manifest, signers) = self.vouched_manifest(detail)?;
+        let (manifest, signers) = self.vouched_manifest(&job.marketplace_id, detail)?;
         self.pin(&signers, &job.marketplace_id).await?;
         let note = HostedNote {
             marketplace_id: job.marketplace_id.clone(),
@@ -117,10 +121,14 @@ impl App {
         job: &Job,
         wanted: &[String],
     ) -> Result<(), JobError> {
-        let present = find_present(client, &job.marketplace_id).await?;
+        let newest = find_newest(client, &job.marketplace_id).await?;
+        let newest_id = newest.as_ref().map(|newest| newest.id.clone()).unwrap_or_default();
+        let present = newest.filter(is_here);
         let granted = present.as_ref().map_or(&[][..], |present| &present.permissions);
         refuse_unseen(added(wanted, granted), &job.allowed)?;
+        self.refuse_withdrawn(job)?;
         match present {
+            None if job.is_older_than(&newest_id) => return Err(JobError::Answered),
             None => client.install(&job.marketplace_id, &job.version, wanted, WAIT).await.map(drop)?,
             Some(present) if is_at(&present, job) => {}
             Some(present) => {
@@ -131,7 +139,9 @@ impl App {
     }
 
     pub(super) async fn remove_app(&self, client: &Client, job: &Job) -> Result<(), JobError> {
-        if let Some(present) = find_present(client, &job.marketplace_id).await? {
+        let newest = find_newest(client, &job.marketplace_id).await?;
+        self.refuse_withdrawn(job)?;
+        if let Some(present) = newest.filter(is_here) {
             client.remove_installation(&present.id, WAIT).await?;
         }
         let (statics, app) = (self.statics.clone(), job.marketplace_id.clone());
@@ -139,12 +149,12 @@ impl App {
     }
 }
 
-/// The installation that is here. One on its way out is not: a new one takes its place.
-async fn find_present(client: &Client, app: &MarketplaceId) -> Result<Option<Installation>, ClientError> {
-    let newest = newest_of_each(client.installations(Some(app)).await?).remove(app);
-    Ok(newest.filter(is_here))
+/// The installation that is here, or else the last one.
+async fn find_newest(client: &Client, app: &MarketplaceId) -> Result<Option<Installation>, ClientError> {
+    Ok(newest_of_each(client.installations(Some(app)).await?).remove(app))
 }
 
+/// One on its way out is not: a new one takes its place.
 fn is_here(one: &Installation) -> bool {
     one.state.is_present() && one.state != InstallationState::Removing
 }

@@ -110,6 +110,8 @@ pub(super) struct Waiting {
     pub(super) message: String,
     /// What the button that goes on says; none while it goes on by itself.
     pub(super) accept: Option<&'static str>,
+    /// What the button sends back: what is asked.
+    pub(super) shown: String,
     /// Lines that the administrator must see before going on.
     pub(super) lines: Vec<String>,
 }
@@ -192,7 +194,7 @@ impl Stands {
         let note = (job.wish == Wish::Remove)
             .then(|| "Its access to your shop ends as soon as the marketplace has been told.".to_owned());
         Self {
-            waiting: job.problem.as_ref().map(Waiting::of),
+            waiting: Waiting::of(job),
             note,
             since_ms: Some(job.requested_at_ms),
             ..Self::plain("pending", Some(badge.to_owned()), None)
@@ -237,7 +239,8 @@ impl Action {
 }
 
 impl Waiting {
-    fn of(problem: &Problem) -> Self {
+    fn of(job: &Job) -> Option<Self> {
+        let problem = job.problem.as_ref()?;
         let (accept, lines) = match problem {
             Problem::Retrying { .. } => (None, Vec::new()),
             Problem::Failed { .. } => (Some("Try again"), Vec::new()),
@@ -247,7 +250,8 @@ impl Waiting {
             Problem::Consent { added } => (Some("Allow and go on"), in_words(added)),
         };
         let again = if accept.is_none() { ". It will be tried again by itself." } else { "." };
-        Self { message: format!("{}{again}", sentence(&problem.to_string())), accept, lines }
+        let message = format!("{}{again}", sentence(&problem.to_string()));
+        Some(Self { message, accept, shown: job.question().unwrap_or_default(), lines })
     }
 }
 

@@ -28,6 +28,8 @@ struct ConsentPage {
     name: String,
     vendor: String,
     asked: ConsentView,
+    /// The id of the app's newest installation, sent back with the form.
+    newest: String,
     doubt: Option<DoubtView>,
 }
 
@@ -55,6 +57,7 @@ pub(in super::super) async fn show(
         name: product.name.clone(),
         vendor: view::vendor(&product.marketplace_id),
         asked: ConsentView::of(&consent, app.now_ms()),
+        newest: consent.newest.clone(),
         doubt: consent.doubt.as_ref().map(DoubtView::of),
     };
     Ok(page(session, &view))

@@ -48,6 +48,9 @@ pub(in super::super) struct ConsentView {
 impl Stands {
     pub(in super::super) fn of_registered(registered: &Registered, now_ms: i64) -> Self {
         let installation = &registered.installation;
+        if registered.lacks_files {
+            return Self::without_files(installation);
+        }
         let (state, badge) = badge(installation);
         let is_suspended = installation.access == Access::Suspended;
         let is_settled = installation.state == InstallationState::Installed;
@@ -59,6 +62,16 @@ impl Stands {
             remove: remove(installation),
             since_ms: Some(installation.updated_at.as_deref().and_then(unix_ms).unwrap_or_default()),
             ..Self::plain(state, Some(badge), again(installation))
+        }
+    }
+
+    /// A static app of which the marketplace has a record and this shop no files.
+    fn without_files(installation: &Installation) -> Self {
+        let note = "Its files are not in this shop; install it again to fetch them.".to_owned();
+        Self {
+            note: Some(note),
+            remove: remove(installation),
+            ..Self::plain("available", Some("Files missing".to_owned()), Some(install_again(installation)))
         }
     }
 
@@ -282,6 +295,7 @@ mod tests {
                 installation: installation(&told),
                 name: None,
                 address: Some("https://a.example/".into()),
+                lacks_files: false,
             };
             let stands = Stands::of_registered(&registered, NOW);
             assert_eq!(stands.badge.as_deref(), Some(badge));
@@ -324,7 +338,8 @@ mod tests {
     #[test]
     fn a_state_of_tomorrow_is_not_told_as_installed() {
         let told = json!({ "state": "paused", "updated_at": "2026-11-02T08:00:00Z" });
-        let registered = Registered { installation: installation(&told), name: None, address: None };
+        let registered =
+            Registered { installation: installation(&told), name: None, address: None, lacks_files: false };
         let stands = Stands::of_registered(&registered, NOW);
         assert_eq!((stands.state, stands.badge.as_deref()), ("unknown", Some("Needs your attention")));
         assert!(stands.needs_you && stands.note.unwrap().contains("newer version of its agent"));
@@ -337,6 +352,7 @@ mod tests {
             installation: installation(&json!({ "last_callback": last })),
             name: None,
             address: None,
+            lacks_files: false,
         };
         let note = Stands::of_registered(&registered, NOW).note.unwrap();
         assert!(note.contains("status 503") & note.contains("1.0.0 keeps working"), "{note}");
