@@ -78,7 +78,8 @@ impl From<ImportError> for AppError {
             ImportError::VersionTaken
             | ImportError::TermsChanged
             | ImportError::TypeChanged
-            | ImportError::KindChanged => Self::conflict(error.to_string()),
+            | ImportError::KindChanged
+            | ImportError::IdChanged => Self::conflict(error.to_string()),
         }
     }
 }

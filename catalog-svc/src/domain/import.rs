@@ -58,6 +58,11 @@ pub enum ImportError {
     /// Shops run the app in the way of its kind.
     #[error("the app is published with another kind; keep the kind, or publish it as another app")]
     KindChanged,
+    /// Shops keep the app under its id: another one would come beside it, not in its place.
+    #[error(
+        "the app is published with another `id` in its manifest; keep that id, or publish it as another app"
+    )]
+    IdChanged,
     /// Not sent as a hosted app.
     #[error(
         "a manifest with `hosted` is that of a hosted app, which has no ZIP; import the manifest alone, with the kind `hosted`"
@@ -91,9 +96,11 @@ pub fn check_content(manifest: &Manifest, kind: Kind) -> Result<(), ImportError>
     }
 }
 
-/// Decides by what is published of this app so far: what it is known as, and the release of the same version.
+/// Decides by what is published of this app so far: what it is known as, its latest release, and that of the same
+/// version.
 pub fn decide<'a>(
     known: Option<Known>,
+    latest: Option<&Release>,
     same_version: Option<&'a Release>,
     candidate: &Candidate,
 ) -> Result<Decision<'a>, ImportError> {
@@ -112,6 +119,9 @@ pub fn decide<'a>(
     }
     if known.is_some_and(|known| known.app_type != candidate.manifest.app_type) {
         return Err(ImportError::TypeChanged);
+    }
+    if latest.is_some_and(|latest| latest.manifest.id != candidate.manifest.id) {
+        return Err(ImportError::IdChanged);
     }
     Ok(Decision::Publish)
 }
@@ -143,7 +153,8 @@ mod tests {
     fn the_same_bytes_are_the_same_release_even_when_it_was_yanked() {
         for published in [release("1.0.0"), yanked("1.0.0")] {
             let again = candidate(&published);
-            let decision = decide(Some(known(AppType::Marketing, Kind::Plugin)), Some(&published), &again);
+            let decision =
+                decide(Some(known(AppType::Marketing, Kind::Plugin)), None, Some(&published), &again);
             assert_eq!(decision, Ok(Decision::Exists(&published)));
         }
     }
@@ -153,46 +164,56 @@ mod tests {
         let mut published = hosted("1.0.0");
         published.required_after_ms = Some(5);
         let same = Candidate { required_after_ms: Some(5), ..candidate(&published) };
-        assert_eq!(decide(None, Some(&published), &same), Ok(Decision::Exists(&published)));
+        assert_eq!(decide(None, None, Some(&published), &same), Ok(Decision::Exists(&published)));
         for required_after_ms in [None, Some(4)] {
             let other = Candidate { required_after_ms, ..same.clone() };
-            assert_eq!(decide(None, Some(&published), &other), Err(ImportError::TermsChanged));
+            assert_eq!(decide(None, None, Some(&published), &other), Err(ImportError::TermsChanged));
         }
         let urgent = Candidate { security: true, ..same };
-        assert_eq!(decide(None, Some(&published), &urgent), Err(ImportError::TermsChanged));
+        assert_eq!(decide(None, None, Some(&published), &urgent), Err(ImportError::TermsChanged));
     }
 
     #[test]
     fn other_bytes_of_a_version_and_another_type_of_an_app_are_refused() {
         let (published, other) = (release("1.0.0"), candidate(&release("1.0.1")));
-        assert_eq!(decide(None, Some(&published), &other), Err(ImportError::VersionTaken));
+        assert_eq!(decide(None, None, Some(&published), &other), Err(ImportError::VersionTaken));
         assert_eq!(
-            decide(Some(known(AppType::Payment, Kind::Plugin)), None, &other),
+            decide(Some(known(AppType::Payment, Kind::Plugin)), None, None, &other),
             Err(ImportError::TypeChanged)
         );
         assert_eq!(
-            decide(Some(known(AppType::Marketing, Kind::Plugin)), None, &other),
+            decide(Some(known(AppType::Marketing, Kind::Plugin)), None, None, &other),
             Ok(Decision::Publish)
         );
-        assert_eq!(decide(None, None, &other), Ok(Decision::Publish));
+        assert_eq!(decide(None, None, None, &other), Ok(Decision::Publish));
     }
 
     #[test]
     fn an_app_never_changes_its_kind() {
         let (plugin, hosted) = (candidate(&release("1.1.0")), candidate(&hosted("1.1.0")));
-        let decision = decide(Some(known(AppType::Marketing, Kind::Plugin)), None, &hosted);
+        let decision = decide(Some(known(AppType::Marketing, Kind::Plugin)), None, None, &hosted);
         assert_eq!(decision, Err(ImportError::KindChanged));
         let from_before = release("1.1.0");
-        let decision = decide(Some(known(AppType::Marketing, Kind::Hosted)), Some(&from_before), &hosted);
+        let decision =
+            decide(Some(known(AppType::Marketing, Kind::Hosted)), None, Some(&from_before), &hosted);
         assert_eq!(decision, Err(ImportError::VersionTaken), "the row of before tells the truth");
         assert_eq!(
-            decide(Some(known(AppType::Marketing, Kind::Hosted)), None, &plugin),
+            decide(Some(known(AppType::Marketing, Kind::Hosted)), None, None, &plugin),
             Err(ImportError::KindChanged)
         );
         assert_eq!(
-            decide(Some(known(AppType::Marketing, Kind::Hosted)), None, &hosted),
+            decide(Some(known(AppType::Marketing, Kind::Hosted)), None, None, &hosted),
             Ok(Decision::Publish)
         );
+    }
+
+    #[test]
+    fn a_release_that_changes_the_id_in_its_manifest_is_refused() {
+        let (latest, mut renamed) = (release("1.0.0"), candidate(&release("1.1.0")));
+        let as_known = Some(known(AppType::Marketing, Kind::Plugin));
+        assert_eq!(decide(as_known, Some(&latest), None, &renamed), Ok(Decision::Publish));
+        renamed.manifest.id = "tool-2".to_owned();
+        assert_eq!(decide(as_known, Some(&latest), None, &renamed), Err(ImportError::IdChanged));
     }
 
     #[test]
