@@ -101,7 +101,8 @@ async fn a_checkout_is_one_trace_from_the_gateway_to_stripe() {
 
 /// An installed app, and everything about it that must stand in no span.
 struct Installed {
-    _market: Market,
+    /// Its processes send spans as long as it lives.
+    market: Market,
     collector: Collector,
     secrets: Vec<String>,
 }
@@ -121,12 +122,13 @@ async fn install() -> Installed {
     let told = &backend.arrived().unwrap()[0];
     let (api_key, auth) = (told.api_key().unwrap().to_owned(), told.auth.clone());
     let secrets = vec![secret, api_key, auth, shop.registration.secret_key.clone(), shop.id().to_owned()];
-    Installed { _market: market, collector, secrets }
+    Installed { market, collector, secrets }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_install_is_one_trace_from_the_shops_click_to_the_apps_200() {
-    let Installed { collector, secrets, .. } = install().await;
+    let installed = install().await;
+    let Installed { collector, secrets, .. } = &installed;
     let settled = "consume webhooks.v1.callback_settled";
     let known = collector.wait_for("the settlement", SOON, |span| span.name == settled).await.unwrap();
     let way = [
@@ -153,6 +155,7 @@ async fn an_install_is_one_trace_from_the_shops_click_to_the_apps_200() {
         let leaked = secrets.iter().any(|secret| told.contains(secret));
         assert!(!leaked, "a secret stands in a span of {}: {}", span.service, span.name);
     }
+    drop(installed.market);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
