@@ -127,8 +127,7 @@ async fn install() -> Installed {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_install_is_one_trace_from_the_shops_click_to_the_apps_200() {
-    let installed = install().await;
-    let Installed { collector, secrets, .. } = &installed;
+    let Installed { market: _market, collector, secrets } = install().await;
     let settled = "consume webhooks.v1.callback_settled";
     let known = collector.wait_for("the settlement", SOON, |span| span.name == settled).await.unwrap();
     let way = [
@@ -155,7 +154,6 @@ async fn an_install_is_one_trace_from_the_shops_click_to_the_apps_200() {
         let leaked = secrets.iter().any(|secret| told.contains(secret));
         assert!(!leaked, "a secret stands in a span of {}: {}", span.service, span.name);
     }
-    drop(installed.market);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,8 +23,7 @@ pub(crate) struct VendorCaller {
 impl VendorCaller {
     /// Another vendor's app is as unknown as one that does not exist.
     fn require_own(&self, app: &MarketplaceId) -> AppResult<()> {
-        let scope = app.as_str().split('/').next().and_then(|scope| scope.strip_prefix('@'));
-        if scope == Some(self.name.as_str()) {
+        if app.vendor() == self.name {
             return Ok(());
         }
         Err(AppError::not_found(
