@@ -106,6 +106,20 @@ impl Bus {
         H: Fn(Message) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
     {
+        self.consume_counted(spec, shutdown, move |message, _| handler(message))
+    }
+
+    /// The same for a handler that is told how often the message has been handed out, this time included.
+    pub fn consume_counted<H, F>(
+        &self,
+        spec: ConsumerSpec,
+        shutdown: CancellationToken,
+        handler: H,
+    ) -> Result<JoinHandle<()>, BusError>
+    where
+        H: Fn(Message, u64) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
+    {
         spec.stream()?;
         let attempts = Attempts::new(self.clone(), spec, handler);
         Ok(tokio::spawn(Pump::new(attempts, shutdown).run()))
