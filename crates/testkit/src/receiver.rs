@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     fmt,
+    io::Write as _,
     net::{SocketAddr, TcpStream},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -71,6 +72,8 @@ enum Ending {
     Silence,
     /// No answer, and the connection is reset.
     Reset,
+    /// The first words of an answer, then the end of the connection.
+    Torn,
 }
 
 impl Answer {
@@ -97,6 +100,12 @@ impl Answer {
     #[must_use]
     pub fn reset() -> Self {
         Self { body: Ending::Reset, ..Self::status(200) }
+    }
+
+    /// Closes the connection before the head of its answer is whole.
+    #[must_use]
+    pub fn half_a_head() -> Self {
+        Self { body: Ending::Torn, ..Self::status(200) }
     }
 
     /// Answers 200 with a body that never ends.
@@ -142,6 +151,7 @@ impl Answer {
             Ending::Stalled(bytes) => frames(stream::once(async { bytes }).chain(stream::pending())),
             Ending::Silence => std::future::pending().await,
             Ending::Reset => return Err(reset(connection)),
+            Ending::Torn => return Err(tear(connection)),
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
@@ -158,6 +168,14 @@ fn frames(chunks: impl futures::Stream<Item = Bytes> + Send + Sync + 'static) ->
 fn reset(connection: &TcpStream) -> anyhow::Error {
     match rustix::net::sockopt::set_socket_linger(connection, Some(Duration::ZERO)) {
         Ok(()) => anyhow::anyhow!("the script resets this connection"),
+        Err(error) => error.into(),
+    }
+}
+
+/// What is written past hyper, which would write an answer whole; an error makes it close the connection.
+fn tear(mut connection: &TcpStream) -> anyhow::Error {
+    match connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-le") {
+        Ok(()) => anyhow::anyhow!("the script tears this answer"),
         Err(error) => error.into(),
     }
 }
@@ -260,6 +278,16 @@ impl Receiver {
         mut wanted: impl FnMut(&Received) -> bool,
     ) -> anyhow::Result<Received> {
         self.state.received.wait(what, limit, |all| all.iter().find(|one| wanted(one)).cloned()).await
+    }
+
+    /// Waits until `find` makes something of all requests.
+    pub async fn wait_until<R>(
+        &self,
+        what: &str,
+        limit: Duration,
+        find: impl FnMut(&[Received]) -> Option<R>,
+    ) -> anyhow::Result<R> {
+        self.state.received.wait(what, limit, find).await
     }
 
     /// Waits until there were this many requests, and answers them all.
@@ -385,6 +413,19 @@ pub(crate) mod tests {
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let error = stream.read(&mut [0; 1]).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn an_answer_can_end_in_the_middle_of_its_head() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let receiver = Receiver::start().await.unwrap();
+        receiver.script([Answer::half_a_head()]);
+        let mut stream = tokio::net::TcpStream::connect(receiver.address()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "HTTP/1.1 200 OK\r\ncontent-le");
     }
 
     #[tokio::test]
