@@ -7,6 +7,7 @@ use tracing::{Instrument as _, Span};
 use super::{
     App,
     failures::{Failure, Failures},
+    first::Late,
 };
 use crate::{
     domain::{
@@ -16,7 +17,10 @@ use crate::{
         kind::Kind,
     },
     sender::{Attempted, Finished, Job},
-    store::{attempt, endpoint, lease},
+    store::{
+        attempt, endpoint,
+        lease::{self, Lease},
+    },
 };
 
 /// What a commit of results has changed, to be counted once it is true.
@@ -39,23 +43,27 @@ impl App {
         let (now_ms, mut settled) = (self.clock.now_ms(), Settled::default());
         let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted, now_ms);
         let mut failures = Failures::lock(&tx, batch, decide, now_ms).await?;
-        attempt::record(&*tx, batch.iter().filter_map(row).collect()).await?;
+        let late = self.add_first(&tx, batch, &failures, now_ms).await?;
+        attempt::record(&*tx, rows(batch)).await?;
         failures.change_endpoints(self, &tx, now_ms).await?;
         for failure in &failures.all {
+            if late.has(failure.job) {
+                settled.late += 1;
+                continue;
+            }
             let endpoint = failures.endpoint(failure);
             let settling = self.settle_failure(&tx, failure, endpoint, now_ms, &mut settled);
             settling.instrument(failure.attempted.span.clone()).await?;
         }
-        self.settle_successes(&tx, batch, &mut settled).await?;
-        for unsent in batch.iter().filter(|finished| finished.attempt.is_none()) {
-            lease::give_back(&*tx, &unsent.job.lease).await?;
-        }
+        self.settle_successes(&tx, batch, &late, &mut settled).await?;
+        let is_unsent = |finished: &&Finished| finished.attempt.is_none();
+        lease::give_back(&*tx, &claimed(batch, is_unsent)).await?;
         tx.commit().await?;
         settled.count();
-        if settled.retried > 0
-            || settled.called > 0
-            || batch.iter().any(|finished| finished.attempt.is_none())
-        {
+        for endpoint_id in &failures.changed {
+            self.reread_endpoint(endpoint_id).await;
+        }
+        if settled.retried > 0 || settled.called > 0 || batch.iter().any(|finished| is_unsent(&finished)) {
             self.wake.notify_one();
         }
         Ok(())
@@ -68,12 +76,18 @@ impl App {
         after(kind, &attempted.answer, tried, self.rules.schedule_for(kind), chance)
     }
 
-    async fn settle_successes(&self, tx: &Tx, batch: &[Finished], settled: &mut Settled) -> AppResult<()> {
-        let leases: Vec<_> = batch
-            .iter()
-            .filter(|finished| is_success(finished))
-            .map(|finished| finished.job.lease.clone())
-            .collect();
+    async fn settle_successes(
+        &self,
+        tx: &Tx,
+        batch: &[Finished],
+        late: &Late,
+        settled: &mut Settled,
+    ) -> AppResult<()> {
+        for first in batch.iter().filter(|one| one.job.fresh.is_some() && is_success(one)) {
+            let count = if late.has(&first.job) { &mut settled.late } else { &mut settled.delivered };
+            *count += 1;
+        }
+        let leases = claimed(batch, |finished| is_success(finished));
         let now_ms = self.clock.now_ms();
         let delivered = lease::deliver(&**tx, &leases, now_ms).await?;
         settled.delivered += delivered.len() as u64;
@@ -159,6 +173,20 @@ impl App {
 
 fn is_success(finished: &Finished) -> bool {
     finished.attempt.as_ref().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
+}
+
+/// The leases of those that came from the store.
+fn claimed(batch: &[Finished], which: impl Fn(&&Finished) -> bool) -> Vec<Lease> {
+    let claimed = batch.iter().filter(|finished| finished.job.fresh.is_none());
+    claimed.filter(which).map(|finished| finished.job.lease.clone()).collect()
+}
+
+/// What came of the attempts, each once.
+fn rows(batch: &[Finished]) -> Vec<attempt::Model> {
+    let mut rows: Vec<_> = batch.iter().filter_map(row).collect();
+    rows.sort_by(|a, b| (&a.delivery_id, a.number).cmp(&(&b.delivery_id, b.number)));
+    rows.dedup_by(|a, b| (&a.delivery_id, a.number) == (&b.delivery_id, b.number));
+    rows
 }
 
 fn span_of(batch: &[Finished], delivery_id: &str) -> Span {

@@ -1,14 +1,16 @@
 //! The pipeline of attempts: due deliveries are claimed, signed and sent, and what came of them is recorded.
 //!
 //! ```text
-//! consumer ─ fresh, already leased ─┐
-//! claimer ── due rows in batches ───┴→ jobs → worker → results → recorder (in batches)
+//! consumer ─ first attempts ───────┐
+//! claimer ── due rows in batches ──┴→ jobs → worker → results → recorder (in batches)
 //! ```
 //!
-//! Slots bound what is in the pipeline; what finds no slot stays in the store, where the claimer finds it.
+//! A first attempt is made before any row tells of it: its message stays on the bus until the recorder has written what
+//! came of it. Slots bound what is in the pipeline; what finds no slot goes to the store, where the claimer finds it.
 
 mod claimer;
 mod client;
+mod gate;
 mod recorder;
 mod request;
 mod resolver;
@@ -23,8 +25,8 @@ pub use client::{Client, ClientSettings};
 use platform::telemetry::TraceContext;
 pub use recorder::Recorder;
 pub use request::Signed;
-pub use slots::{Slot, Slots};
-use tokio::time::Instant;
+pub use slots::{Slot, Slots, Turn};
+use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;
 use wire::{open2b::AppSecret, standard_webhooks::WebhookSecret};
 pub use worker::Worker;
@@ -111,8 +113,24 @@ pub struct Job {
     pub body: Bytes,
     /// The trace of the message.
     pub trace: TraceContext,
-    /// The place in the pipeline; free again when the job is done.
-    pub slot: Slot,
+    /// The place in the pipeline, free again when the job is done; none: no attempt is made now.
+    pub slot: Option<Slot>,
+    /// Of a first attempt: what the store is still to be told.
+    pub fresh: Option<Box<Fresh>>,
+}
+
+/// What no row tells yet of a message whose first attempt is made.
+pub struct Fresh {
+    /// `msg_…`, derived from the event.
+    pub message_id: String,
+    /// The instance that it is about.
+    pub instance_id: String,
+    /// What to tell, sealed.
+    pub sealed_body: Vec<u8>,
+    /// When it came.
+    pub created_at_ms: i64,
+    /// Told once the rows are written; the message may then leave the bus.
+    pub recorded: oneshot::Sender<()>,
 }
 
 impl Job {

@@ -9,7 +9,7 @@ use super::Finished;
 use crate::app::App;
 
 /// One commit writes at most so many results.
-const BATCH: usize = 128;
+const BATCH: usize = 512;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Writes what came of the attempts, many with one commit.
@@ -27,13 +27,16 @@ impl Recorder {
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.results.recv_many(&mut batch, BATCH).await > 0 {
-            self.write(&mut batch).await;
+            if self.write(&mut batch).await {
+                batch.drain(..).for_each(tell);
+            }
+            // Who waits for what was not written learns it by this, and its message comes again.
             batch.clear();
         }
     }
 
-    /// A store that is away is waited for: the attempts were made, and forgetting them would repeat them.
-    async fn write(&self, batch: &mut [Finished]) {
+    /// A store that is away is waited for: the attempts were made, and forgetting them would repeat them. False: in vain.
+    async fn write(&self, batch: &mut [Finished]) -> bool {
         let give_up = Instant::now() + self.lease;
         // Rows are always written in this order; the locks before them are taken by `Failures::lock`.
         batch.sort_by(|a, b| a.job.lease.delivery_id.cmp(&b.job.lease.delivery_id));
@@ -44,10 +47,18 @@ impl Recorder {
                     lost = batch.len(),
                     "results of attempts were lost; they are made again"
                 );
-                return;
+                return false;
             }
             tracing::warn!(?error, "results of attempts could not be written; trying again");
             sleep(PAUSE).await;
         }
+        true
+    }
+}
+
+/// Nobody waits any more where the consumer was ended meanwhile.
+fn tell(finished: Finished) {
+    if let Some(fresh) = finished.job.fresh {
+        let _ = fresh.recorded.send(());
     }
 }

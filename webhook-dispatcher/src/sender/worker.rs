@@ -1,11 +1,18 @@
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use platform::{Clock, Shutdown, clock::millis, telemetry::SPANS};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tracing::{Instrument as _, Span, field::Empty};
 
-use super::{Attempted, Client, Finished, Job, RESULT_MARGIN, Signed, Slots};
+use super::{Attempted, Client, Finished, Job, RESULT_MARGIN, Signed, Slots, Turn};
 use crate::domain::answer::{Answer, Outcome};
+
+/// After so long an attempt only waits for its receiver, and lets another work.
+const WORK: Duration = Duration::from_millis(250);
 
 /// Makes the attempts.
 pub struct Worker {
@@ -70,19 +77,31 @@ impl Bench {
         let _ = results.send(Finished { job, attempt }).await;
     }
 
-    /// The attempt, unless the process ends or the lease would end before it.
+    /// The attempt, unless it cannot be made now, the process ends or the lease would end before it.
     async fn in_turn(&self, job: &Job) -> Option<Attempted> {
+        let slot = job.slot.as_ref()?;
         let turn = tokio::select! {
             biased;
             () = self.shutdown.cancelled() => return None,
-            turn = job.slot.turn() => turn?,
+            turn = slot.turn() => turn?,
         };
         if !lasts(job.lease_ends, Instant::now(), self.longest_attempt) {
             return None;
         }
-        let attempted = self.attempt(job).await;
-        drop(turn);
-        Some(attempted)
+        Some(self.attempt_in(turn, job).await)
+    }
+
+    async fn attempt_in(&self, mut turn: Turn<'_>, job: &Job) -> Attempted {
+        let mut attempt = pin!(self.attempt(job));
+        let attempted = match timeout(WORK, &mut attempt).await {
+            Ok(attempted) => attempted,
+            Err(_) => {
+                turn.rest();
+                attempt.await
+            }
+        };
+        turn.ended(attempted.answer.outcome == Outcome::Success);
+        attempted
     }
 
     async fn attempt(&self, job: &Job) -> Attempted {

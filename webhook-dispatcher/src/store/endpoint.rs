@@ -111,6 +111,26 @@ pub async fn find_shared(tx: &impl ConnectionTrait, id: &str) -> Result<Option<M
     Entity::find_by_id(id).lock_shared().one(tx).await
 }
 
+/// The owner's endpoint as it stands now.
+pub async fn find_of(db: &impl ConnectionTrait, owner: &Owner) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(of_owner(owner)).one(db).await
+}
+
+/// An endpoint by its id, as it stands now.
+pub async fn find_now(db: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
+}
+
+/// The shops' endpoints after this id, in the order of their ids.
+pub async fn list_webhooks_after(
+    db: &impl ConnectionTrait,
+    id: &str,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let shops = Entity::find().filter(Column::InstanceId.is_not_null()).filter(Column::Id.gt(id));
+    shops.order_by_asc(Column::Id).limit(limit).all(db).await
+}
+
 /// Those of these ids.
 pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await

@@ -9,6 +9,7 @@ use platform::{
     Parts,
     bus::{Bus, EmbeddedBus},
     db::{self, DatabaseConfig, Db},
+    ids::derive,
     secret::Secret,
     telemetry::TraceContext,
 };
@@ -20,7 +21,7 @@ use wire::open2b::{AppSecret, Callback, Operation};
 use super::*;
 use crate::{
     Migrator,
-    app::{CallbackRequest, EndpointChange, FOLLOW_APPS},
+    app::{CallbackRequest, EndpointChange, FOLLOW_APPS, HandedOut},
     config,
     domain::{
         answer::Answer,
@@ -29,7 +30,7 @@ use crate::{
         endpoint::Owner,
         target::{BaseUrl, CallbackUrl},
     },
-    sender::{Live, Recipient, Route},
+    sender::{Fresh, Live, Recipient, Route},
     store::{delivery, lease::Lease, serial},
 };
 
@@ -66,8 +67,35 @@ impl Store {
     }
 
     async fn finished_by(&self, row: delivery::Model, route: Route, answer: Answer) -> Finished {
-        let job = Job {
-            lease: Lease::of(&row),
+        let job = self.job(&row, route);
+        delivery::create(self.app.db.write(), row).await.unwrap();
+        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
+        Finished { job, attempt: Some(attempt) }
+    }
+
+    /// A first attempt that was answered so.
+    fn first(&self, event_id: &str, attempt: i64, answer: Answer) -> Finished {
+        let route = Route::Shop { base_url: BaseUrl::parse(URL).unwrap(), secrets: Vec::new() };
+        let fresh = Fresh {
+            message_id: derive("msg", event_id, ""),
+            instance_id: "ep_1".to_owned(),
+            sealed_body: Vec::new(),
+            created_at_ms: 0,
+            recorded: tokio::sync::oneshot::channel().0,
+        };
+        let row = delivery::Model {
+            attempts: attempt,
+            lease_token: attempt,
+            ..delivery_row(&derive("dly", event_id, "ep_1"), "ep_1")
+        };
+        let job = Job { slot: None, fresh: Some(Box::new(fresh)), ..self.job(&row, route) };
+        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
+        Finished { job, attempt: Some(attempt) }
+    }
+
+    fn job(&self, row: &delivery::Model, route: Route) -> Job {
+        Job {
+            lease: Lease::of(row),
             lease_ends: Instant::now() + WAIT,
             failures: 0,
             event: row.event.clone(),
@@ -76,11 +104,9 @@ impl Store {
             recipient: Arc::new(Recipient { endpoint_id: row.endpoint_id.clone(), route }),
             body: "{}".into(),
             trace: TraceContext::default(),
-            slot: self.app.slots.try_take(&row.endpoint_id).unwrap(),
-        };
-        delivery::create(self.app.db.write(), row).await.unwrap();
-        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
-        Finished { job, attempt: Some(attempt) }
+            slot: self.app.slots.try_take(&row.endpoint_id),
+            fresh: None,
+        }
     }
 
     /// Records both batches at once: both wait for the rows of this statement, then both are let go.
@@ -259,4 +285,33 @@ async fn an_install_that_fails_while_its_removal_arrives_makes_room_for_it() {
     let place = Place { serial: Place::serial("@a/b", "inst_1"), sequence: 3 };
     let open = delivery::list_earlier(store.app.db.write(), &place).await.unwrap();
     assert_eq!((open.len(), open[0].sequence), (1, Some(2)));
+}
+
+/// The second of two hand-outs of one event, as another replica's recorder sees it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_was_handed_out_twice_is_one_delivery_with_both_attempts() {
+    let store = Store::with_endpoints(&["ep_1"]).await;
+    let told = || Answer::status(204, None);
+    store.app.record(&[store.first("evt_1", 1, told())]).await.unwrap();
+    store.app.record(&[store.first("evt_1", 2, Answer::status(500, None))]).await.unwrap();
+    // Both of another one at once.
+    store.app.record(&[store.first("evt_2", 1, told()), store.first("evt_2", 2, told())]).await.unwrap();
+    for event_id in ["evt_1", "evt_2"] {
+        let id = derive("dly", event_id, "ep_1");
+        let delivery = delivery::find(store.app.db.read(), &id).await.unwrap().unwrap();
+        assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
+        let attempts = attempt::list(store.app.db.read(), &id).await.unwrap();
+        assert_eq!(attempts.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_comes_again_after_its_record_is_not_told_again() {
+    let store = Store::with_endpoints(&["ep_1"]).await;
+    store.app.record(&[store.first("evt_1", 1, Answer::status(204, None))]).await.unwrap();
+    let again = HandedOut { event_id: "evt_1".to_owned(), count: 2 };
+    // Nobody takes jobs here: told again, it would fail.
+    store.app.tell_license_issued(&again, "ep_1", b"{}".to_vec()).await.unwrap();
+    let other = HandedOut { event_id: "evt_2".to_owned(), count: 1 };
+    assert!(store.app.tell_license_issued(&other, "ep_1", b"{}".to_vec()).await.is_err());
 }
