@@ -151,13 +151,12 @@ impl Stage {
         self.issued
     }
 
-    /// Checks the receipts that the ledger kept; how many.
+    /// Checks the receipts that the ledger kept, one of fifty; how many.
     pub(crate) fn check_sample(&self, ledger: &Ledger) -> anyhow::Result<usize> {
         let (sample, now) = (ledger.take_sample(), self.clock.now_secs());
         for receipt in &sample {
             self.shops[receipt.shop].check(receipt, now)?;
         }
-        ensure!(!sample.is_empty(), "no receipt was checked");
         Ok(sample.len())
     }
 
@@ -184,10 +183,11 @@ fn vars(
     setup: &Setup,
 ) -> Vec<(String, String)> {
     let own_ring = SealingConfig::single(&random.bytes());
+    let credential = Ids::new(Clock::system(), random.clone()).generate("nobody");
     let vars = [
         ("DATABASE_URL", database_url),
         ("NATS_URL", nats_url),
-        ("MERCATO__GRPC__CALLERS__GATEWAY", "nobody calls"),
+        ("MERCATO__GRPC__CALLERS__GATEWAY", credential.as_str()),
         ("MERCATO__SEALING__KEYS", own_ring.keys.expose()),
         ("MERCATO__BUS_SEALING__KEYS", bus_ring.keys.expose()),
         ("MERCATO__DELIVERY__ALLOW_CIDRS", "[\"127.0.0.0/8\"]"),

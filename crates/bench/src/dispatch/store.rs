@@ -47,7 +47,7 @@ impl Store {
             "{wanted} licences made {deliveries} deliveries, {delivered} delivered"
         );
         let told = "webhooks.deliveries d WHERE EXISTS (SELECT 1 FROM webhooks.attempts a \
-                    WHERE a.delivery_id = d.id AND a.outcome = 'delivered')";
+                    WHERE a.delivery_id = d.id AND a.outcome = 'success')";
         let told = self.count(told).await?;
         ensure!(told == wanted, "of {wanted} deliveries {told} have a recorded success");
         Ok(())

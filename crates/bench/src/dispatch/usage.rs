@@ -11,7 +11,7 @@ use crate::report::rounded;
 /// `USER_HZ` is 100 on every architecture that Linux's tables of processes are read on here.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Names of processes and their ids; of each its children count too.
+/// Names of processes and their ids. Children count with their parent, unless they are named themselves.
 pub(crate) type Processes = Vec<(&'static str, u32)>;
 
 /// Which share of a core each has taken since.
@@ -42,7 +42,9 @@ fn used(processes: &Processes) -> anyhow::Result<BTreeMap<&'static str, Duration
     let all = all_times()?;
     let mut used = BTreeMap::new();
     for (name, id) in processes {
-        let own = all.iter().filter(|one| one.id == *id || one.parent == *id);
+        let is_named = |one: &&Times| processes.iter().any(|(_, named)| *named == one.id);
+        let children = all.iter().filter(|one| one.parent == *id && !is_named(one));
+        let own = all.iter().filter(|one| one.id == *id).chain(children);
         *used.entry(*name).or_default() += TICK * own.map(|one| one.ticks).sum::<u32>();
     }
     Ok(used)
