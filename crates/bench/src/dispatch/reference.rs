@@ -79,7 +79,7 @@ mod tests {
         ledger.wait(Duration::from_secs(1)).await.unwrap();
         assert_eq!(ledger.extra().unwrap(), crate::dispatch::ledger::Extra::default());
         let sample = ledger.take_sample();
-        assert_eq!(sample.len(), 4);
+        assert_eq!(sample.len(), 5);
         for receipt in sample {
             assert_eq!(receipt.shop, receipt.number % 3);
             shops[receipt.shop].check(&receipt, clock.now_secs()).unwrap();

@@ -151,7 +151,7 @@ impl Stage {
         self.issued
     }
 
-    /// Checks the receipts that the ledger kept, one of fifty; how many.
+    /// Checks the receipts that the ledger kept: a share of all; how many.
     pub(crate) fn check_sample(&self, ledger: &Ledger) -> anyhow::Result<usize> {
         let (sample, now) = (ledger.take_sample(), self.clock.now_secs());
         for receipt in &sample {
