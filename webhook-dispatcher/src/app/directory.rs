@@ -134,10 +134,11 @@ impl App {
     async fn heed(&self, notice: Notice) {
         match notice {
             Notice::Gap => self.read_all().await,
-            Notice::Event(message) => match changed(&message) {
-                Some(endpoint_id) => self.reread_endpoint(&endpoint_id).await,
-                None => tracing::warn!(id = message.id, "a notice of a changed endpoint cannot be decoded"),
-            },
+            Notice::Event(message) => {
+                if let Some(endpoint_id) = changed(&message) {
+                    self.reread_endpoint(&endpoint_id).await;
+                }
+            }
         }
     }
 
@@ -157,7 +158,9 @@ impl App {
             let page = endpoint::list_webhooks_after(self.db.read(), &after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after.clone_from(&last.id);
-            page.iter().for_each(|row| self.remember(row));
+            for row in &page {
+                self.remember(row);
+            }
         }
     }
 
@@ -182,8 +185,9 @@ impl App {
 }
 
 fn changed(message: &Message) -> Option<String> {
-    let changed: EndpointChanged = prost::Message::decode(message.payload.clone()).ok()?;
-    Some(changed.endpoint_id)
+    let changed: Result<EndpointChanged, _> = prost::Message::decode(message.payload.clone());
+    let changed = changed.inspect_err(|_| tracing::warn!(id = message.id, "a notice cannot be decoded"));
+    Some(changed.ok()?.endpoint_id)
 }
 
 async fn pause(error: &BusError) {

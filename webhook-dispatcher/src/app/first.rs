@@ -8,7 +8,7 @@ use super::{App, claim::lost, failures::Failures};
 use crate::{
     domain::{answer::Outcome, delivery::State, kind::WEBHOOK},
     sender::{Finished, Fresh, Job},
-    store::{attempt, delivery, message},
+    store::{attempt, delivery, endpoint, message},
 };
 
 /// The first attempts of a batch that were recorded before: another hand-out of their message was quicker.
@@ -105,7 +105,7 @@ impl App {
 /// The attempt that it was handed out for has no number; it waits for its endpoint, or to be claimed.
 fn unattempted(waiting: delivery::Model, job: &Job, failures: &Failures<'_>, now_ms: i64) -> delivery::Model {
     let endpoint = failures.endpoint_of(job);
-    let is_disabled = endpoint.is_some_and(|endpoint| endpoint.is_disabled());
+    let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
     let state = if is_disabled { State::Held } else { State::Pending };
     delivery::Model {
         state: state.as_str().to_owned(),

@@ -8,7 +8,6 @@ use std::{
 
 use platform::{
     AppError, AppResult,
-    bus::DUPLICATE_WINDOW,
     clock::millis,
     ids::{derive, made_at_ms},
     telemetry::TraceContext,
@@ -19,7 +18,7 @@ use super::{App, directory::Known, intake::not_known_yet};
 use crate::{
     domain::event,
     sender::{Fresh, Job},
-    store::{lease::Lease, message},
+    store::lease::Lease,
 };
 
 /// An event as the bus hands it out.
@@ -53,7 +52,7 @@ impl App {
         }
         let endpoint = self.known_endpoint(instance_id).await;
         let endpoint = endpoint.and_then(|known| known.ok_or_else(not_known_yet));
-        let endpoint = endpoint.inspect_err(|_| self.unmade.note(&handed_out.event_id))?;
+        let endpoint = endpoint.inspect_err(|_| self.note_unmade(&handed_out.event_id))?;
         let (recorded, written) = oneshot::channel();
         let fresh = Fresh {
             message_id,
@@ -67,16 +66,21 @@ impl App {
         written.await.map_err(|_| AppError::unavailable("what came of an attempt was not recorded"))
     }
 
-    /// Most events come once, and soon: for them no row is looked up. The bus drops what is published twice within its
-    /// window; after it (an outbox that is published again) the store must tell.
+    /// Most events come once, and soon: for them no row is looked up. One that is older may have waited here for so long
+    /// that another replica was given it too, or its outbox was published again.
     fn may_be_known(&self, handed_out: &HandedOut) -> bool {
         let made_at_ms = made_at_ms(&handed_out.event_id).unwrap_or(0);
-        handed_out.count > 1 || made_at_ms < self.clock.now_ms() - millis(DUPLICATE_WINDOW / 2)
+        handed_out.count > 1 || made_at_ms < self.clock.now_ms() - millis(self.patience())
     }
 
     async fn is_known(&self, handed_out: &HandedOut, message_id: &str) -> AppResult<bool> {
-        let known = message::exists(self.db.read(), message_id).await;
-        Ok(known.inspect_err(|_| self.unmade.note(&handed_out.event_id))?)
+        let known = self.lookups.is_known(message_id).await;
+        known.inspect_err(|_| self.note_unmade(&handed_out.event_id))
+    }
+
+    /// Notes that a hand-out of the event ended without an attempt.
+    pub(crate) fn note_unmade(&self, event_id: &str) {
+        self.unmade.note(event_id);
     }
 
     fn fresh_job(&self, handed_out: &HandedOut, fresh: Fresh, endpoint: &Known, body: Vec<u8>) -> Job {

@@ -10,6 +10,7 @@ mod first;
 mod fresh;
 mod housekeeping;
 mod intake;
+mod lookups;
 mod record;
 mod secrets;
 
@@ -23,7 +24,7 @@ use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
 use tokio::sync::{Notify, mpsc};
 use wire::open2b::Operation;
 
-use self::{directory::Directory, fresh::Unmade};
+use self::{directory::Directory, fresh::Unmade, lookups::Lookups};
 use crate::{
     config::{Config, DeliveryConfig},
     domain::{kind::Kind, schedule::Schedule},
@@ -57,6 +58,7 @@ pub struct App {
     wake: Arc<Notify>,
     directory: Directory,
     unmade: Unmade,
+    lookups: Lookups,
 }
 
 /// What the configuration decides.
@@ -78,6 +80,7 @@ impl App {
         // As many as can be in the pipeline, so that who hands a job over never waits.
         let (jobs, taken) = mpsc::channel(2 * slots.capacity());
         let app = Self {
+            lookups: Lookups::start(db.clone()),
             db,
             slots,
             clock: parts.clock.clone(),

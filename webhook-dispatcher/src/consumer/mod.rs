@@ -36,13 +36,15 @@ pub fn tell_licenses(bus: &Bus, app: App, shutdown: Shutdown) -> Result<JoinHand
         // What is handled waits for its receiver and for the store: this bounds the pipeline.
         concurrency: app.room(),
         ack_wait: app.patience(),
+        // The store knows what was told.
+        confirms_acks: false,
         ..ConsumerSpec::new(TELL_LICENSES, [subject::LICENSE_ISSUED])
     };
     bus.consume_counted(spec, shutdown, move |message, count| {
         let app = app.clone();
         async move {
             let issued = decode::<LicenseIssued>(&message)?;
-            let body = body(app.bus_sealer(), &issued)?;
+            let body = body(app.bus_sealer(), &issued).inspect_err(|_| app.note_unmade(&message.id))?;
             let handed_out = HandedOut { event_id: message.id, count };
             Ok(app.tell_license_issued(&handed_out, &issued.instance_id, body).await?)
         }

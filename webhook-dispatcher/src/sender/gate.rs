@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    async fn passes(gate: &Arc<Gate>) -> Vec<Pass> {
+    fn passes(gate: &Arc<Gate>) -> Vec<Pass> {
         let mut passes = Vec::new();
         while let Some(pass) = gate.pass().now_or_never() {
             passes.push(pass.unwrap());
@@ -148,7 +148,7 @@ mod tests {
     async fn a_window_grows_with_each_success_up_to_its_bound() {
         let gate = Arc::new(Gate::new(6));
         for most in [4, 5, 6, 6] {
-            let open = passes(&gate).await;
+            let open = passes(&gate);
             assert_eq!(open.len(), most);
             open[0].ended(true);
         }
@@ -158,7 +158,7 @@ mod tests {
     async fn a_window_halves_with_each_failure_and_one_may_always_pass() {
         let gate = Arc::new(Gate::new(64));
         for most in [4, 2, 1, 1] {
-            let open = passes(&gate).await;
+            let open = passes(&gate);
             assert_eq!(open.len(), most);
             open[0].ended(false);
         }
@@ -167,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn a_window_that_shrank_lets_nobody_pass_until_enough_have_ended() {
         let gate = Arc::new(Gate::new(64));
-        let mut open = passes(&gate).await;
+        let mut open = passes(&gate);
         open[0].ended(false);
         for _ in 0..2 {
             open.pop();
@@ -180,7 +180,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_first_attempt_does_not_wait_long_and_the_next_does_not_wait_at_all() {
         let gate = Arc::new(Gate::new(64));
-        let open = passes(&gate).await;
+        let open = passes(&gate);
         assert!(gate.is_worth_waiting());
         assert!(gate.pass_soon().await.is_none());
         assert!(!gate.is_worth_waiting());

@@ -93,12 +93,11 @@ impl Bench {
 
     async fn attempt_in(&self, mut turn: Turn<'_>, job: &Job) -> Attempted {
         let mut attempt = pin!(self.attempt(job));
-        let attempted = match timeout(WORK, &mut attempt).await {
-            Ok(attempted) => attempted,
-            Err(_) => {
-                turn.rest();
-                attempt.await
-            }
+        let attempted = if let Ok(attempted) = timeout(WORK, &mut attempt).await {
+            attempted
+        } else {
+            turn.rest();
+            attempt.await
         };
         turn.ended(attempted.answer.outcome == Outcome::Success);
         attempted

@@ -68,9 +68,12 @@ pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
 }
 
-/// Whether it was told before, or is kept to be told.
-pub async fn exists(db: &impl ConnectionTrait, id: &str) -> Result<bool, DbErr> {
-    Entity::find_by_id(id).exists(db).await
+/// Which of these were told before, or are kept to be told.
+pub async fn list_known(db: &impl ConnectionTrait, ids: &[String]) -> Result<HashSet<String>, DbErr> {
+    let columns = vec![bulk::Column::text("id", ids.iter().cloned())];
+    let sql = |rows: &str| format!("SELECT messages.id FROM messages JOIN {rows} ON messages.id = given.id");
+    let known = bulk::run(db, columns, sql).await?;
+    known.iter().map(|row| row.try_get("", "id")).collect()
 }
 
 /// Forgets these. A message has one delivery, and goes with it.

@@ -52,7 +52,7 @@ pub(crate) struct Dispatcher {
     announced: Arc<Log<Message>>,
     shutdown: Shutdown,
     _stop: DropGuard,
-    _nats: Option<Nats>,
+    nats: Option<Nats>,
 }
 
 impl Dispatcher {
@@ -83,7 +83,7 @@ impl Dispatcher {
             ids: Ids::new(clock.clone(), Random::seeded(3)),
             bus_sealer: Sealer::new(&SealingConfig::single(&BUS_KEY), Random::seeded(4)).unwrap(),
             _stop: shutdown.clone().drop_guard(),
-            _nats: nats,
+            nats,
             clock,
             folder,
             db,
@@ -182,7 +182,7 @@ impl Dispatcher {
 
     /// Which parts it runs on.
     pub(crate) fn on(&self) -> On {
-        if self._nats.is_some() { On::Servers } else { On::Embedded }
+        if self.nats.is_some() { On::Servers } else { On::Embedded }
     }
 
     /// Waits until `find` makes something of all announcements on this subject.

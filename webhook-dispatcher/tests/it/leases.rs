@@ -61,8 +61,8 @@ async fn a_frozen_replicas_late_result_changes_nothing_and_is_recorded(dispatche
 
 async fn two_replicas_share_the_work(dispatcher: Dispatcher) {
     let shop = dispatcher.shop("inst_1").await;
-    dispatcher.add_replica().await;
     dispatcher.set_disabled("inst_1", true).await.unwrap();
+    dispatcher.add_replica().await;
     for _ in 0..60 {
         dispatcher.issue("inst_1").await;
     }
