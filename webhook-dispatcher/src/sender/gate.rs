@@ -26,6 +26,8 @@ pub(super) struct Gate {
     window: Mutex<Window>,
     /// Jobs that came from the store and are in the pipeline.
     pub(super) claimed: AtomicUsize,
+    /// Attempts that have waited for their answer for long.
+    hanging: AtomicUsize,
 }
 
 struct Window {
@@ -40,17 +42,22 @@ impl Gate {
     pub(super) fn new(most: usize) -> Self {
         let size = FIRST_WINDOW.min(most);
         let window = Window { size, most, surplus: 0, slow_until: None };
-        Self { open: Semaphore::new(size), window: Mutex::new(window), claimed: AtomicUsize::new(0) }
+        let open = Semaphore::new(size);
+        Self { open, window: Mutex::new(window), claimed: AtomicUsize::new(0), hanging: AtomicUsize::new(0) }
     }
 
     /// How many jobs from the store are worth having here: a waiting one behind each open one keeps it busy while the
-    /// next are claimed.
+    /// next are claimed. An endpoint that hangs gets no more than one that we know nothing of.
     pub(super) fn room_for_claimed(&self) -> usize {
-        2 * self.window().size
+        let room = 2 * self.window().size;
+        if self.hangs() { room.min(FIRST_WINDOW) } else { room }
     }
 
     /// Whether a first attempt may queue here.
     pub(super) fn is_worth_waiting(&self) -> bool {
+        if self.hangs() {
+            return false;
+        }
         let now = Instant::now();
         self.open.available_permits() > 0 || self.window().slow_until.is_none_or(|until| until < now)
     }
@@ -58,7 +65,7 @@ impl Gate {
     /// Waits until the window has room.
     pub(super) async fn pass(self: &Arc<Self>) -> Option<Pass> {
         self.open.acquire().await.ok()?.forget();
-        Some(Pass { gate: Arc::clone(self) })
+        Some(Pass { gate: Arc::clone(self), hangs: false })
     }
 
     /// The same for a first attempt, whose patience ends.
@@ -68,6 +75,11 @@ impl Gate {
         }
         self.window().slow_until = Some(Instant::now() + SLOW_FOR);
         None
+    }
+
+    /// However wide its window was: who hangs now must not hold what others need.
+    fn hangs(&self) -> bool {
+        self.hanging.load(Ordering::Acquire) >= FIRST_WINDOW
     }
 
     fn grow(&self) {
@@ -104,9 +116,16 @@ impl Gate {
 /// A place in an endpoint's window; free again when dropped.
 pub(super) struct Pass {
     gate: Arc<Gate>,
+    hangs: bool,
 }
 
 impl Pass {
+    /// Its attempt has waited for long.
+    pub(super) fn hangs(&mut self) {
+        self.hangs = true;
+        self.gate.hanging.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Tells the window how the attempt ended.
     pub(super) fn ended(&self, is_success: bool) {
         if is_success { self.gate.grow() } else { self.gate.shrink() }
@@ -115,6 +134,9 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
+        if self.hangs {
+            self.gate.hanging.fetch_sub(1, Ordering::AcqRel);
+        }
         self.gate.admit(&mut self.gate.window());
     }
 }
@@ -175,6 +197,22 @@ mod tests {
         }
         open.pop();
         assert!(gate.pass().now_or_never().is_some());
+    }
+
+    #[test]
+    fn an_endpoint_that_hangs_gets_no_more_however_wide_its_window_was() {
+        let gate = Arc::new(Gate::new(64));
+        for _ in 0..16 {
+            passes(&gate)[0].ended(true);
+        }
+        assert_eq!(gate.room_for_claimed(), 40);
+        let mut open = passes(&gate);
+        open.truncate(10);
+        open[..4].iter_mut().for_each(Pass::hangs);
+        assert!(!gate.is_worth_waiting());
+        assert_eq!(gate.room_for_claimed(), 4);
+        drop(open);
+        assert!(gate.is_worth_waiting());
     }
 
     #[tokio::test(start_paused = true)]

@@ -148,6 +148,11 @@ impl Turn<'_> {
         self.working = None;
     }
 
+    /// It has waited for long.
+    pub fn hangs(&mut self) {
+        self.pass.hangs();
+    }
+
     /// Tells the endpoint's window how the attempt ended.
     pub fn ended(&self, is_success: bool) {
         self.pass.ended(is_success);

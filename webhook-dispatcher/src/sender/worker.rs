@@ -14,6 +14,9 @@ use crate::domain::answer::{Answer, Outcome};
 /// After so long an attempt only waits for its receiver, and lets another work.
 const WORK: Duration = Duration::from_millis(250);
 
+/// After so long more it counts as hanging.
+const LONG: Duration = Duration::from_millis(750);
+
 /// Makes the attempts.
 pub struct Worker {
     /// Where they come from.
@@ -93,10 +96,15 @@ impl Bench {
 
     async fn attempt_in(&self, mut turn: Turn<'_>, job: &Job) -> Attempted {
         let mut attempt = pin!(self.attempt(job));
-        let attempted = if let Ok(attempted) = timeout(WORK, &mut attempt).await {
+        let mut attempted = timeout(WORK, &mut attempt).await.ok();
+        if attempted.is_none() {
+            turn.rest();
+            attempted = timeout(LONG, &mut attempt).await.ok();
+        }
+        let attempted = if let Some(attempted) = attempted {
             attempted
         } else {
-            turn.rest();
+            turn.hangs();
             attempt.await
         };
         turn.ended(attempted.answer.outcome == Outcome::Success);
