@@ -133,6 +133,8 @@ pub struct LimitsConfig {
     pub address: Limit,
     /// `license/verify` without a key, of one address.
     pub verify_without_key: Limit,
+    /// `installations/introspect`, counted apart from everything else: of one key, and of one address.
+    pub introspect: Limit,
 }
 
 impl Default for LimitsConfig {
@@ -141,6 +143,7 @@ impl Default for LimitsConfig {
             key: Limit { requests: 1_200, window_seconds: 60 },
             address: Limit { requests: 2_400, window_seconds: 60 },
             verify_without_key: Limit { requests: 60, window_seconds: 60 },
+            introspect: Limit { requests: 6_000, window_seconds: 60 },
         }
     }
 }

@@ -9,6 +9,7 @@ mod app;
 mod config;
 mod consumer;
 mod domain;
+mod facts;
 mod grpc;
 mod store;
 

@@ -75,9 +75,11 @@ impl From<ImportError> for AppError {
     fn from(error: ImportError) -> Self {
         match error {
             ImportError::OtherVendor | ImportError::Hosted | ImportError::NotHosted => invalid(error),
-            ImportError::VersionTaken | ImportError::TypeChanged | ImportError::KindChanged => {
-                Self::conflict(error.to_string())
-            }
+            ImportError::VersionTaken
+            | ImportError::TermsChanged
+            | ImportError::TypeChanged
+            | ImportError::KindChanged
+            | ImportError::IdChanged => Self::conflict(error.to_string()),
         }
     }
 }

@@ -62,7 +62,8 @@ impl App {
         }
     }
 
-    /// Publishes a ZIP, or the manifest of a hosted app, as a release. The same again is the same release again.
+    /// Publishes a ZIP, or the manifest of a hosted app, as a release. The same again, on the same terms, is the
+    /// same release again.
     ///
     /// The bytes are stored before the rows: an artefact that no row names is harmless, a row without its artefact
     /// is not.
@@ -114,11 +115,15 @@ impl App {
     async fn find_published(&self, candidate: &Candidate, now_ms: i64) -> AppResult<Option<Release>> {
         let db = self.db.read();
         let product = store::find_product(db, &candidate.manifest.marketplace_id).await?;
-        let same_version = match &product {
-            Some(product) => store::find_release(db, &product.id, &candidate.manifest.version).await?,
-            None => None,
+        let (latest, same_version) = match &product {
+            Some(product) => (
+                store::find_latest_release(db, &product.id).await?,
+                store::find_release(db, &product.id, &candidate.manifest.version).await?,
+            ),
+            None => (None, None),
         };
-        match decide(product.map(|product| product.known), same_version.as_ref(), candidate)? {
+        let known = product.map(|product| product.known);
+        match decide(known, latest.as_ref(), same_version.as_ref(), candidate)? {
             Decision::Exists(_) => Ok(same_version),
             Decision::Publish => {
                 check_notice(candidate.required_after_ms, now_ms, self.minimum_notice)?;
@@ -138,8 +143,10 @@ impl App {
         let product = store::lock_product(&**tx, &candidate.manifest.marketplace_id).await?;
         let product =
             product.ok_or_else(|| AppError::unexpected("a product that was just created is missing"))?;
+        let latest = store::find_latest_release(&**tx, &product.id).await?;
         let same_version = store::find_release(&**tx, &product.id, &candidate.manifest.version).await?;
-        if let Decision::Exists(release) = decide(Some(product.known), same_version.as_ref(), &candidate)? {
+        let decision = decide(Some(product.known), latest.as_ref(), same_version.as_ref(), &candidate)?;
+        if let Decision::Exists(release) = decision {
             return Ok(Publishing::Exists(release.clone()));
         }
         let endpoint = self.find_endpoint(tx, &product).await?;

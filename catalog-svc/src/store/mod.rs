@@ -7,9 +7,9 @@ mod secrets;
 mod vendors;
 
 pub use products::{
-    KnownProduct, create_product, create_release, find_product, find_release, list_products,
-    list_products_of_vendor, list_releases, lock_product, lock_release, update_endpoint_revision,
-    update_release_state,
+    KnownProduct, create_product, create_release, find_latest_release, find_product, find_release,
+    list_products, list_products_of_vendor, list_releases, lock_product, lock_release,
+    update_endpoint_revision, update_release_state,
 };
 use sea_orm::DbErr;
 pub use secrets::{list_app_secrets, update_app_secrets};

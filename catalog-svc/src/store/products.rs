@@ -127,6 +127,17 @@ pub async fn list_releases(db: &impl ConnectionTrait, product_id: &str) -> Resul
     rows.into_iter().map(read).collect()
 }
 
+/// The release that came last.
+pub async fn find_latest_release(
+    db: &impl ConnectionTrait,
+    product_id: &str,
+) -> Result<Option<Release>, DbErr> {
+    let of_product = release::Entity::find()
+        .filter(release::Column::ProductId.eq(product_id))
+        .filter(release::Column::State.is_in([PUBLISHED, YANKED]));
+    of_product.order_by_desc(release::Column::Id).one(db).await?.map(read).transpose()
+}
+
 /// One exact release.
 pub async fn find_release(
     db: &impl ConnectionTrait,

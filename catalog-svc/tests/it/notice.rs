@@ -13,6 +13,7 @@ use crate::{
 
 over_both! {
     a_release_is_required_no_sooner_than_the_minimum_notice
+    the_same_manifest_on_other_terms_is_a_conflict
     the_versions_in_use_carry_their_deadline
     an_update_says_what_of_the_installation_changes
     a_static_app_is_updated_with_its_zip
@@ -56,6 +57,26 @@ async fn a_release_is_required_no_sooner_than_the_minimum_notice(world: World) {
     let required = ImportHeader { required_after_ms: Some(SOONEST_MS), ..header(&vendor, &zip) };
     assert_eq!(world.first.upload(upload(required, &zip)).await.unwrap_err().code(), Code::InvalidData);
     assert!(!world.artifacts().join("sha256").exists(), "the bytes of what is refused are not kept");
+}
+
+/// It was answered as published, silently without the terms that were asked for.
+async fn the_same_manifest_on_other_terms_is_a_conflict(world: World) {
+    let vendor = world.first.vendor("acme").await;
+    let made = require(&world, &vendor, &app("1.0.0"), SOONEST_MS).await.unwrap();
+    let json = app("1.0.0").manifest();
+    let same = ImportHeader { required_after_ms: Some(SOONEST_MS), ..hosted_header(&vendor, &json) };
+    let others = [
+        ImportHeader { required_after_ms: None, ..same.clone() },
+        ImportHeader { required_after_ms: Some(SOONEST_MS + 1), ..same.clone() },
+        ImportHeader { security: true, ..same },
+    ];
+    for other in others {
+        let error = world.first.upload(upload(other, &json)).await.unwrap_err();
+        assert_eq!(error.code(), Code::Conflict);
+        assert!(error.message().contains("another `security` or `required_after`"), "{error}");
+    }
+    let kept = world.first.release("@acme/pos", "1.0.0").await.unwrap();
+    assert_eq!((kept.required_after_ms, kept.security), (made.required_after_ms, false));
 }
 
 async fn the_versions_in_use_carry_their_deadline(world: World) {

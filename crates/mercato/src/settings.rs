@@ -36,6 +36,8 @@ pub struct Settings {
     pub redis: Option<RedisConfig>,
     /// Where releases are kept; without it in the folder.
     pub artifacts: Option<catalog_svc::config::ArtifactsConfig>,
+    /// Days that shops have at least before a release may be required; without it what catalog-svc does by itself.
+    pub minimum_notice_days: Option<u32>,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
     /// Health and metrics.
@@ -133,6 +135,8 @@ impl Settings {
 
     fn catalog(&self, listen: SocketAddr) -> catalog_svc::Config {
         let folder = || catalog_svc::config::ArtifactsConfig::folder(&self.folder.join("artifacts"));
+        let usual = catalog_svc::config::CatalogConfig::new(self.secrets.release_key.clone());
+        let minimum_notice_days = self.minimum_notice_days.unwrap_or(usual.minimum_notice_days);
         catalog_svc::Config {
             telemetry: self.telemetry.clone(),
             admin: self.admin.clone(),
@@ -141,7 +145,7 @@ impl Settings {
             database: self.database("catalog"),
             grpc: self.grpc(listen),
             artifacts: self.artifacts.clone().unwrap_or_else(folder),
-            catalog: catalog_svc::config::CatalogConfig::new(self.secrets.release_key.clone()),
+            catalog: catalog_svc::config::CatalogConfig { minimum_notice_days, ..usual },
             sealing: ring(&self.secrets.catalog_sealing),
             bus_sealing: ring(&self.secrets.bus_sealing),
         }

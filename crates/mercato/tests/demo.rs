@@ -104,7 +104,7 @@ async fn a_purchase_ends_well_and_leaves_nothing_behind() {
     assert!(output.status.success(), "{said}");
     for step in [
         "ready",
-        "feed read: 7 apps",
+        "feed read: 9 apps",
         "checkout opened",
         "paid",
         "licence issued",
@@ -173,12 +173,95 @@ async fn the_demo_shows_an_update_and_keeps_its_keys_to_its_owner() {
     assert!(updates.iter().any(|update| update["security"] == true), "{answer}");
     let status = shop_status(&browser(), demo, "").await;
     assert_eq!(state_of(&status, "@carphacom/seo-essentials"), Some("installed"));
-    for file in ["secrets.json", "demo-secrets.json", "shop.json", "demo.json"] {
+    for file in ["secrets.json", "demo-secrets.json", "shop.json", "demo.json", "guest-book-secret.json"] {
         let mode = fs::metadata(data.join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
     stop(started).await;
     assert!(!data.join("demo.json").exists(), "an ended demo leaves no addresses");
+}
+
+#[tokio::test]
+async fn a_demo_that_was_killed_before_its_shop_had_its_first_app_gives_it_that_app_once() {
+    let (folder, app) = (TempDir::new().unwrap(), "@carphacom/seo-essentials");
+    let data = folder.path().join("demo");
+    fs::create_dir_all(data.join("shop")).unwrap();
+    let browser = browser();
+    let first = start(&data).await;
+    assert_eq!(state_of(&shop_status(&browser, &first.demo, "").await, app), Some("installed"));
+    press(&browser, &first.demo, "remove", &[("app", app), ("version", "1.0.0")]).await;
+    let removed = eventually("the removal", PATIENCE, || async {
+        let status = shop_status(&browser, &first.demo, "").await;
+        state_of(&status, app).is_none().then_some(())
+    });
+    removed.await.unwrap();
+    stop(first).await;
+
+    let second = start(&data).await;
+    assert_eq!(state_of(&shop_status(&browser, &second.demo, "").await, app), None, "it was removed");
+    stop(second).await;
+}
+
+/// What a person's browser does with a form of the shop.
+async fn press(browser: &Client, demo: &Demo, button: &str, fields: &[(&str, &str)]) {
+    let page = browser.get(format!("{}/admin/plugins", demo.shop_url)).send().await.unwrap();
+    let cookie = page.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let html = page.text().await.unwrap();
+    let token = html.split("name=\"csrf\"").nth(1).unwrap().split('"').nth(1).unwrap();
+    // What goes on with a job sends back what its page has asked.
+    let shown = html.split("name=\"shown\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let form = [&[("csrf", token), ("shown", shown.unwrap_or_default())], fields].concat();
+    let pressed = browser.post(format!("{}/admin/marketplace/{button}", demo.shop_url));
+    let answer = pressed.header("cookie", cookie).form(&form).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+}
+
+async fn guests(browser: &Client, demo: &Demo) -> String {
+    browser.get(&demo.hosted_url).send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_hosted_app_hears_of_the_shop_and_again_when_it_has_moved_to_another_port() {
+    let (folder, app) = (TempDir::new().unwrap(), "@atelier/guest-book");
+    let data = folder.path().join("demo");
+    let browser = browser();
+    let first = start(&data).await;
+    assert!(guests(&browser, &first.demo).await.contains("No shop has this app yet"));
+    press(&browser, &first.demo, "install", &[("app", app), ("version", "1.0.0")]).await;
+    let wait = format!("?wait_for={app}&seconds=30");
+    let asked = shop_status(&browser, &first.demo, &wait).await;
+    assert_eq!(state_of(&asked, app), Some("waiting"), "nothing was allowed yet: {asked}");
+    press(&browser, &first.demo, "jobs", &[("app", app), ("act", "accept")]).await;
+    let installed = shop_status(&browser, &first.demo, &wait).await;
+    assert_eq!(state_of(&installed, app), Some("installed"), "{installed}");
+    assert!(guests(&browser, &first.demo).await.contains("demo-shop"));
+    stop(first).await;
+
+    let second = start(&data).await;
+    assert_eq!(second.demo.next_release.version, "1.1.0");
+    let update = [("app", app), ("version", "1.0.1"), ("allowed", "api:products.read")];
+    press(&browser, &second.demo, "update", &update).await;
+    let told = eventually("the new address", PATIENCE, || async {
+        Some(guests(&browser, &second.demo).await).filter(|page| page.contains("1.0.1"))
+    });
+    assert!(told.await.unwrap().contains("demo-shop"));
+    stop(second).await;
+}
+
+#[tokio::test]
+async fn the_line_that_publishes_the_next_version_is_one_that_works() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("demo");
+    let started = start(&data).await;
+    let next = &started.demo.next_release;
+    let post = browser().post(&next.url).bearer_auth(&started.demo.admin_key);
+    let post = post.header("content-type", "application/json");
+    let post = post.header("x-vendor-signature", &next.vendor_signature);
+    let answer = post.body(fs::read(&next.manifest).unwrap()).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let release: Value = answer.json().await.unwrap();
+    assert_eq!((&release["version"], &release["app_secret"]), (&"1.1.0".into(), &Value::Null));
+    stop(started).await;
 }
 
 #[tokio::test]
@@ -197,7 +280,7 @@ async fn a_second_demo_on_the_same_folder_is_refused_and_does_the_first_no_harm(
 #[tokio::test]
 async fn a_port_that_is_taken_is_said_with_the_way_out() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = taken.local_addr().unwrap().port().min(65_531).to_string();
+    let port = taken.local_addr().unwrap().port().min(65_530).to_string();
     let folder = TempDir::new().unwrap();
     let output = run(&["demo", "--port-base", &port, "--data", folder.path().to_str().unwrap()]).await;
     assert!(!output.status.success());

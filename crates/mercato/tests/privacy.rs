@@ -14,13 +14,14 @@ use serde_json::json;
 use testkit::{
     capture::{Capture, Direction},
     collector::Collector,
-    market::{Market, Options, Package, Registration, Service, Topology},
+    market::{AppBackend, Market, Options, Package, Registration, Service, Topology, Vendor},
 };
 use wiretap::Request;
 
 const SOON: Duration = Duration::from_secs(30);
 const PAID: &str = "@acme/labels";
 const FREE: &str = "@acme/gift";
+const HOSTED: &str = "@acme/loyalty";
 
 /// What the shop holds of its customers, and must never send.
 const CUSTOMERS: &str = "Rosalind Franklin,rosalind@customers.example,+44 20 7946 0958,12 Photo Lane";
@@ -44,7 +45,10 @@ const PLUMBING: [&str; 4] = ["host", "user-agent", "accept", "accept-encoding"];
 const KEY: &str = "x-publishable-api-key";
 const POST: [&str; 3] = ["content-type", "content-length", "idempotency-key"];
 
-const ALLOWED: [Allowed; 9] = [
+/// The administrator's own acts; how long the answer may take is nobody's secret.
+const ADMINISTRATOR: [&str; 3] = [KEY, "authorization", "prefer"];
+
+const ALLOWED: [Allowed; 13] = [
     Allowed { method: "GET", path: "/.well-known/mercato.json", query: &[], headers: &[KEY], body: &[] },
     Allowed {
         method: "GET",
@@ -89,6 +93,34 @@ const ALLOWED: [Allowed; 9] = [
         headers: &[KEY, "authorization"],
         body: &[],
     },
+    Allowed {
+        method: "GET",
+        path: "/store/marketplace/installations",
+        query: &["state", "marketplace_id", "limit", "offset"],
+        headers: &ADMINISTRATOR,
+        body: &[],
+    },
+    Allowed {
+        method: "POST",
+        path: "/store/marketplace/installations",
+        query: &[],
+        headers: &ADMINISTRATOR,
+        body: &["marketplace_id", "version", "granted_permissions"],
+    },
+    Allowed {
+        method: "POST",
+        path: "/store/marketplace/installations/*/update",
+        query: &[],
+        headers: &ADMINISTRATOR,
+        body: &["version", "granted_permissions"],
+    },
+    Allowed {
+        method: "DELETE",
+        path: "/store/marketplace/installations/*",
+        query: &[],
+        headers: &ADMINISTRATOR,
+        body: &[],
+    },
     // The link is its own permission: no key goes along.
     Allowed { method: "GET", path: "/dl/*/*/*", query: &["expires", "sig"], headers: &[], body: &[] },
 ];
@@ -105,10 +137,11 @@ async fn a_shop_of_five_processes_sends_and_the_marketplace_keeps_nothing_but_wh
 
 async fn run(topology: Topology) {
     let (capture, collector) = (Capture::ahead().await.unwrap(), Collector::start().await.unwrap());
-    let market = start(topology, &capture, &collector).await;
+    let (market, vendor) = start(topology, &capture, &collector).await;
     let agent = Agent::new(&market).await;
     plant(agent.data());
     let agent = agent.start(&capture.url()).await;
+    let app = live_with_a_hosted_app(&market, &vendor, &agent).await;
     let key = live(&market, &agent).await;
 
     let requests = wiretap::read(&capture.streams(Direction::Sent));
@@ -122,10 +155,11 @@ async fn run(topology: Topology) {
     for private in PRIVATE {
         assert!(!sent.contains(private), "{private} left the shop");
     }
-    assert_nothing_is_kept(&market, &agent, &collector, &key).await;
+    assert_nothing_is_kept(&market, &agent, &collector, &[("the licence key", key)]).await;
+    assert_nothing_is_kept(&market, &agent, &collector, &app).await;
 }
 
-async fn start(topology: Topology, capture: &Capture, collector: &Collector) -> Market {
+async fn start(topology: Topology, capture: &Capture, collector: &Collector) -> (Market, Vendor) {
     let options = Options { public_url: Some(capture.url()), ..Options::default() };
     let options =
         Service::ALL.into_iter().fold(options.traced_to(collector.endpoint()), |options, service| {
@@ -137,7 +171,7 @@ async fn start(topology: Topology, capture: &Capture, collector: &Collector) -> 
     let vendor = admin.create_vendor("acme").await.unwrap();
     admin.import(&vendor, &Package::new(PAID).price_cents(4900)).await.unwrap();
     admin.import(&vendor, &Package::new(FREE)).await.unwrap();
-    market
+    (market, vendor)
 }
 
 /// Customers and orders where the agent keeps its own data, and an app of the shop's own.
@@ -170,6 +204,30 @@ async fn live(market: &Market, agent: &Agent) -> String {
     let admin = market.admin().unwrap();
     assert_eq!(admin.list("licenses", &[]).await.unwrap().len(), 1);
     agent.license_key().await
+}
+
+/// The administrator installs a hosted app, updates and removes it; the secrets that came of it.
+async fn live_with_a_hosted_app(
+    market: &Market,
+    vendor: &Vendor,
+    agent: &Agent,
+) -> [(&'static str, String); 3] {
+    let (admin, backend) = (market.admin().unwrap(), AppBackend::start().await.unwrap());
+    let app = Package::hosted(HOSTED, &backend.url()).permissions(&["api:orders.read"]);
+    let release = admin.import_hosted(vendor, &app).await.unwrap();
+    let secret = release["app_secret"].as_str().unwrap().to_owned();
+    backend.accept(&secret).unwrap();
+    agent.confirm("consent", "install", HOSTED).await;
+    agent.installed(HOSTED).await;
+    let more = app.version("1.1.0").permissions(&["api:orders.read", "api:orders.write"]);
+    admin.import_hosted(vendor, &more).await.unwrap();
+    agent.confirm("consent", "update", HOSTED).await;
+    backend.wait_for(&agent.registration.shop, 2, SOON).await.unwrap();
+    agent.installed(HOSTED).await;
+    agent.confirm("remove", "remove", HOSTED).await;
+    let told = backend.wait_for(&agent.registration.shop, 3, SOON).await.unwrap();
+    let api_key = told[0].api_key().unwrap().to_owned();
+    [("the app's secret", secret), ("the API key", api_key), ("a signed callback", told[0].auth.clone())]
 }
 
 fn assert_allowed(request: &Request) {
@@ -235,13 +293,17 @@ fn assert_ids_are_sealed_and_the_address_goes_to_the_checkout_only(
     }
 }
 
-async fn assert_nothing_is_kept(market: &Market, agent: &Agent, collector: &Collector, license_key: &str) {
+async fn assert_nothing_is_kept(
+    market: &Market,
+    agent: &Agent,
+    collector: &Collector,
+    more: &[(&'static str, String)],
+) {
     let delivered = |span: &testkit::collector::Span| span.name == "deliver license-issued";
     collector.wait_for("the delivery's span", SOON, delivered).await.unwrap();
     let (given, keys) = (&agent.registration, market.keys());
     let secrets = [
         ("the e-mail address", agent::EMAIL),
-        ("the licence key", license_key),
         ("the instance id", &given.instance_id),
         ("the publishable key", &given.publishable_key),
         ("the secret key", &given.secret_key),
@@ -250,11 +312,12 @@ async fn assert_nothing_is_kept(market: &Market, agent: &Agent, collector: &Coll
         ("Stripe's key", &keys.stripe_api_key),
         ("Stripe's webhook secret", &keys.stripe_webhook_secret),
     ];
+    let more = more.iter().map(|(what, text)| (*what, text.as_str()));
     let mut logs = market.logs();
     logs.insert("tenant".to_owned(), agent.log());
     let spans = collector.spans();
     assert!(spans.len() > 20 && logs.values().all(|log| !log.is_empty()));
-    for (what, text) in secrets {
+    for (what, text) in secrets.into_iter().chain(more) {
         for (process, log) in &logs {
             let line = log.lines().find(|line| line.contains(text));
             assert!(line.is_none(), "{what} stands in the log of {process}: {}", line.unwrap_or_default());

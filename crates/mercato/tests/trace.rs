@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::json;
 use testkit::{
     collector::{Collector, Span, SpanKind, Trace},
-    market::{Market, Options, Package, Service, Shop, Topology},
+    market::{AppBackend, Consent, Market, Options, Package, Service, Shop, Topology},
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -28,14 +28,18 @@ struct Sold {
     key: String,
 }
 
-async fn sell() -> Sold {
+async fn traced_market() -> (Market, Collector) {
     let collector = Collector::start().await.unwrap();
     let options = Service::ALL.into_iter().fold(
         Options::default().traced_to(collector.endpoint()),
         // Spans are sent in batches; nobody wants to wait five seconds for the last one.
         |options, service| options.var(service, "OTEL_BSP_SCHEDULE_DELAY", "200"),
     );
-    let market = Market::start(Topology::FiveProcesses, options).await.unwrap();
+    (Market::start(Topology::FiveProcesses, options).await.unwrap(), collector)
+}
+
+async fn sell() -> Sold {
+    let (market, collector) = traced_market().await;
     let admin = market.admin().unwrap();
     let vendor = admin.create_vendor("acme").await.unwrap();
     admin.import(&vendor, &Package::new(APP).price_cents(4900)).await.unwrap();
@@ -93,6 +97,65 @@ async fn a_checkout_is_one_trace_from_the_gateway_to_stripe() {
     let root = trace.ancestors_of(stripe).last().unwrap();
     assert_eq!((root.service.as_str(), root.name.as_str()), ("gateway", name), "{}", trace.tree());
     assert!(stripe.kind == SpanKind::Client && stripe.has("http.response.status_code", "200"));
+}
+
+/// An installed app, and everything about it that must stand in no span.
+struct Installed {
+    /// Its processes send spans as long as it lives.
+    market: Market,
+    collector: Collector,
+    secrets: Vec<String>,
+}
+
+async fn install() -> Installed {
+    const READ: &str = "api:orders.read";
+    let (market, collector) = traced_market().await;
+    let (admin, backend) = (market.admin().unwrap(), AppBackend::start().await.unwrap());
+    let vendor = admin.create_vendor("acme").await.unwrap();
+    let package = Package::hosted("@acme/loyalty", &backend.url()).permissions(&[READ]);
+    let release = admin.import_hosted(&vendor, &package).await.unwrap();
+    let secret = release["app_secret"].as_str().unwrap().to_owned();
+    backend.accept(&secret).unwrap();
+    let shop = market.shop("traced-shop").await.unwrap();
+    let installed = shop.install("@acme/loyalty", Consent::to(&[READ])).await.unwrap().ok().unwrap();
+    assert_eq!(installed["state"], "installed");
+    let told = &backend.arrived().unwrap()[0];
+    let (api_key, auth) = (told.api_key().unwrap().to_owned(), told.auth.clone());
+    let secrets = vec![secret, api_key, auth, shop.registration.secret_key.clone(), shop.id().to_owned()];
+    Installed { market, collector, secrets }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_install_is_one_trace_from_the_shops_click_to_the_apps_200() {
+    let installed = install().await;
+    let Installed { collector, secrets, .. } = &installed;
+    let settled = "consume webhooks.v1.callback_settled";
+    let known = collector.wait_for("the settlement", SOON, |span| span.name == settled).await.unwrap();
+    let way = [
+        ("gateway", "POST /store/marketplace/installations"),
+        ("webhook-dispatcher", "consume licensing.v1.installation_requested"),
+        ("webhook-dispatcher", "deliver Install"),
+        ("license-svc", settled),
+    ];
+    let is_whole = |trace: &Trace| way.iter().all(|(service, name)| trace.find(service, name).is_some());
+    let trace = collector.wait_for_trace(&known.trace_id, SOON, is_whole).await.unwrap();
+
+    assert_eq!(named(&trace, way[0]).parent_id, None, "it begins at the shop's click");
+    for pair in way.windows(2) {
+        let (cause, effect) = (named(&trace, pair[0]), named(&trace, pair[1]));
+        assert!(trace.ancestors_of(effect).any(|span| span == cause), "{}", trace.tree());
+    }
+    let delivery = named(&trace, way[2]);
+    assert!(delivery.kind == SpanKind::Client && delivery.has("http.response.status_code", "200"));
+    trace.assert_edge("gateway", "catalog-svc");
+    trace.assert_edge("gateway", "license-svc");
+    trace.assert_edge("license-svc", "webhook-dispatcher");
+    for span in collector.spans() {
+        let told = format!("{span:?}");
+        let leaked = secrets.iter().any(|secret| told.contains(secret));
+        assert!(!leaked, "a secret stands in a span of {}: {}", span.service, span.name);
+    }
+    drop(installed.market);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

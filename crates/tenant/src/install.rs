@@ -42,6 +42,11 @@ pub enum InstallError {
     /// Another app is there under the same id.
     #[error("the plugin folder already holds another app under the id of this one; remove that one first")]
     IdTaken,
+    /// It is there in another folder: a release has another id than the one before it.
+    #[error(
+        "this shop already holds the app in a folder of another name than the id in this version's manifest; remove the installed one first, then install this one"
+    )]
+    IdChanged,
     /// The disk said no.
     #[error("the plugin folder can't be written; check its space and its permissions")]
     Disk(#[from] io::Error),
@@ -116,16 +121,28 @@ impl Plugins {
 
     /// Everything in the folder that is an app, by name.
     pub fn list(&self) -> io::Result<Vec<InstalledApp>> {
+        let mut apps: Vec<InstalledApp> = self.read_all()?.into_iter().map(|(_, app)| app).collect();
+        apps.sort_by(|a, b| a.manifest.name.cmp(&b.manifest.name));
+        Ok(apps)
+    }
+
+    fn read_all(&self) -> io::Result<Vec<(PathBuf, InstalledApp)>> {
         let mut apps = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             if !hidden && entry.file_type()?.is_dir() {
-                apps.extend(read_app(&entry.path()));
+                apps.extend(read_app(&entry.path()).map(|app| (entry.path(), app)));
             }
         }
-        apps.sort_by(|a, b| a.manifest.name.cmp(&b.manifest.name));
         Ok(apps)
+    }
+
+    /// The folders of one app from the marketplace: one, unless somebody has copied it.
+    fn list_places(&self, app: &MarketplaceId) -> io::Result<Vec<(PathBuf, InstalledApp)>> {
+        let mut places = self.read_all()?;
+        places.retain(|(_, present)| present.is_of(app));
+        Ok(places)
     }
 
     /// Checks a package whose signatures have been verified, and unpacks it beside the others.
@@ -150,15 +167,15 @@ impl Plugins {
 
     /// Removes an app that was installed from the marketplace; what is not there, or is another's, is left alone.
     ///
-    /// One rename takes it out of sight; a crash after it leaves what [`Plugins::open`] removes.
+    /// One rename takes a folder of it out of sight; a crash after it leaves what [`Plugins::open`] removes.
     pub fn remove(&self, app: &MarketplaceId) -> io::Result<()> {
-        let Some(present) = self.list()?.into_iter().find(|present| present.is_of(app)) else {
-            return Ok(());
-        };
-        let doomed = self.new_folder(&present.manifest.id)?;
-        fs::rename(self.folder.join(&present.manifest.id), doomed.path().join("removed"))?;
-        disk::sync_folder(&self.folder)?;
-        doomed.close()
+        for (place, present) in self.list_places(app)? {
+            let doomed = self.new_folder(&present.manifest.id)?;
+            fs::rename(place, doomed.path().join("removed"))?;
+            disk::sync_folder(&self.folder)?;
+            doomed.close()?;
+        }
+        Ok(())
     }
 
     /// What a crash can have left: half-unpacked apps, an old version whose successor is in place, or one whose
@@ -185,15 +202,17 @@ impl Plugins {
         tempfile::Builder::new().prefix(&format!("{id}.")).permissions(readable).tempdir_in(self.new_apps())
     }
 
-    /// The app that is there under the id of this one, if it is the same app.
+    /// The installed version of the same app. It must lie where this one will: elsewhere it would stay beside it, with
+    /// permissions of its own.
     fn find_predecessor(&self, manifest: &Manifest) -> Result<Option<InstalledApp>, InstallError> {
         let place = self.folder.join(&manifest.id);
-        if !place.exists() {
-            return Ok(None);
+        let mut places = self.list_places(&manifest.marketplace_id)?;
+        if places.iter().any(|(other, _)| *other != place) {
+            return Err(InstallError::IdChanged);
         }
-        match read_app(&place) {
-            Some(present) if present.is_of(&manifest.marketplace_id) => Ok(Some(present)),
-            _ => Err(InstallError::IdTaken),
+        match places.pop() {
+            None if place.exists() => Err(InstallError::IdTaken),
+            present => Ok(present.map(|(_, app)| app)),
         }
     }
 

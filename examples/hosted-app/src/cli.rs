@@ -36,7 +36,9 @@ What it answers to a callback:
   404  an Update of a shop that it does not know
   413  larger than 64 KiB
   415  not application/x-www-form-urlencoded
-  500  could not be saved";
+  500  could not be saved
+No answer, the connection is closed: the rest of the request did not come, or it can't be said whether it is saved.
+The marketplace then tells it again.";
 
 #[derive(Subcommand)]
 enum Command {

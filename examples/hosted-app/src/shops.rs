@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
@@ -24,12 +24,26 @@ pub(crate) struct Shop {
 
 pub(crate) struct Shops {
     folder: PathBuf,
+    /// To sync the names in it.
+    handle: File,
+}
+
+/// How a change came to nothing, or perhaps not to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError {
+    /// All is as it was.
+    #[error("the shop could not be saved")]
+    Unchanged(#[from] io::Error),
+    /// It is done, but a power cut may yet undo it. Taking it back could fail in the same way.
+    #[error("the shop is saved, but it may be lost with the power")]
+    Unsure(#[source] io::Error),
 }
 
 impl Shops {
     pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+        let handle = File::open(&folder)?;
+        Ok(Self { folder, handle })
     }
 
     pub(crate) fn find(&self, shop: &str) -> io::Result<Option<Shop>> {
@@ -54,21 +68,26 @@ impl Shops {
     }
 
     /// Wholly or not at all, whenever the machine stops: a file beside it, which then takes its name.
-    pub(crate) fn save(&self, shop: &Shop) -> io::Result<()> {
+    pub(crate) fn save(&self, shop: &Shop) -> Result<(), ChangeError> {
         // Nobody but its owner may read what tempfile makes (mode 0600).
         let mut file = NamedTempFile::with_prefix_in(".saving-", &self.folder)?;
-        file.write_all(&serde_json::to_vec_pretty(shop)?)?;
+        file.write_all(&serde_json::to_vec_pretty(shop).map_err(io::Error::from)?)?;
         file.as_file().sync_all()?;
-        file.persist(self.file_of(&shop.shop))?;
-        sync_folder(&self.folder)
+        file.persist(self.file_of(&shop.shop)).map_err(io::Error::from)?;
+        self.sync_names()
     }
 
     /// One that is gone already is no error: the callback may come again.
-    pub(crate) fn remove(&self, shop: &str) -> io::Result<()> {
+    pub(crate) fn remove(&self, shop: &str) -> Result<(), ChangeError> {
         match fs::remove_file(self.file_of(shop)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => sync_folder(&self.folder),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => self.sync_names(),
         }
+    }
+
+    /// Only then does a new name survive a power cut.
+    fn sync_names(&self) -> Result<(), ChangeError> {
+        self.handle.sync_all().map_err(ChangeError::Unsure)
     }
 
     /// In hex, because a shop's name may hold anything, and some file systems ignore case.
@@ -77,7 +96,10 @@ impl Shops {
     }
 }
 
-/// Only then does a new name survive a power cut.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+#[cfg(test)]
+impl Shops {
+    /// Its names can't be synced: `/dev/null` stands in the folder's place.
+    pub(crate) fn on_a_failing_disk(folder: PathBuf) -> io::Result<Self> {
+        Ok(Self { handle: File::open("/dev/null")?, ..Self::open(folder)? })
+    }
 }

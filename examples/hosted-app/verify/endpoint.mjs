@@ -1,4 +1,5 @@
 // A whole installation endpoint: APP_SECRET=… APP_DATA=./shops node endpoint.mjs
+import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
@@ -48,15 +49,24 @@ async function load(file) {
 
 // Whole or not at all: a file beside it, readable by its owner only, that then takes its name.
 async function save(file, shop) {
-  await rm(`${file}.new`, { force: true });
-  const handle = await open(`${file}.new`, "wx", 0o600);
+  const beside = `${file}.${randomUUID()}`; // of its own: the same callback may come twice at once
   try {
-    await handle.writeFile(JSON.stringify(shop));
+    await write(beside, JSON.stringify(shop));
+    await rename(beside, file);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+}
+
+async function write(file, text) {
+  const handle = await open(file, "wx", 0o600);
+  try {
+    await handle.writeFile(text);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  await rename(`${file}.new`, file);
 }
 
 async function bodyOf(incoming) {

@@ -38,6 +38,7 @@ function save_shop(string $file, array $shop): void
     $json = json_encode($shop, JSON_THROW_ON_ERROR);
     $written = $handle && fwrite($handle, $json) === strlen($json) && fsync($handle) && fclose($handle);
     if (!$written || !rename($new, $file)) {
+        unlink($new);
         throw new RuntimeException('the shop could not be saved');
     }
 }

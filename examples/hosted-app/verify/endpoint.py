@@ -33,11 +33,16 @@ def take(request):
 
 def save(file, shop):
     """Whole or not at all: a file beside it, readable by its owner only, that then takes its name."""
-    with tempfile.NamedTemporaryFile("w", dir=DATA, prefix="new", delete=False, encoding="utf-8") as new:
-        json.dump(shop, new)
-        new.flush()
-        os.fsync(new.fileno())
-    os.replace(new.name, file)
+    new = tempfile.NamedTemporaryFile("w", dir=DATA, prefix="new", delete=False, encoding="utf-8")
+    try:
+        with new:
+            json.dump(shop, new)
+            new.flush()
+            os.fsync(new.fileno())
+        os.replace(new.name, file)
+    except BaseException:
+        os.unlink(new.name)
+        raise
 
 
 class Endpoint(BaseHTTPRequestHandler):

@@ -18,6 +18,9 @@ use crate::domain::{
     page::Page,
 };
 
+/// An answer waits no longer for what it can do without.
+const UPDATES_WITHIN: Duration = Duration::from_secs(3);
+
 /// What a shop's administrator asks to be installed (contracts.md section 2).
 pub(crate) struct InstallQuestion {
     pub(crate) marketplace_id: MarketplaceId,
@@ -32,7 +35,7 @@ pub(crate) struct InstallQuestion {
 /// To which version an installation is to be moved, and what it may do then.
 pub(crate) struct UpdateQuestion {
     pub(crate) installation_id: String,
-    /// Absent: the one on offer.
+    /// Absent: the one that its pending update names.
     pub(crate) version: Option<Version>,
     pub(crate) granted_permissions: Vec<String>,
 }
@@ -81,7 +84,11 @@ impl App {
     ) -> AppResult<ShownInstallation> {
         let installed = self.read_installation(principal, &question.installation_id).await?;
         let app = installed.marketplace_id.parse().map_err(AppError::unexpected)?;
-        let release = self.release_on_offer(&app, question.version.as_ref()).await?;
+        let version = match question.version {
+            Some(version) => Some(version),
+            None => self.find_next_version(&installed).await?,
+        };
+        let release = self.release_on_offer(&app, version.as_ref()).await?;
         let request = RequestUpdateRequest {
             installation_id: question.installation_id,
             release: Some(app_release(release)),
@@ -110,7 +117,7 @@ impl App {
         principal: &Principal,
         installation_id: &str,
     ) -> AppResult<ShownInstallation> {
-        self.shown(self.read_installation(principal, installation_id).await?).await
+        Ok(self.shown(self.read_installation(principal, installation_id).await?).await)
     }
 
     /// A shop's own installations, and how many there are.
@@ -122,7 +129,7 @@ impl App {
     ) -> AppResult<(Vec<ShownInstallation>, u32)> {
         principal.require_instance_admin()?;
         let found = self.list_installations(principal, filter, page).await?;
-        let updates = self.updates_of(&found.installations).await?;
+        let updates = self.updates_of(&found.installations).await;
         let shown = found.installations.into_iter().map(|installation| ShownInstallation {
             pending: find_pending(&installation, &updates),
             installation,
@@ -173,21 +180,39 @@ impl App {
             Some(at_most) => self.settled(principal, begun, changes, at_most).await,
             None => begun,
         };
-        self.shown(latest).await
+        Ok(self.shown(latest).await)
     }
 
-    async fn shown(&self, installation: Installation) -> AppResult<ShownInstallation> {
-        let updates = self.updates_of(std::slice::from_ref(&installation)).await?;
-        Ok(ShownInstallation { pending: find_pending(&installation, &updates), installation })
+    async fn shown(&self, installation: Installation) -> ShownInstallation {
+        let updates = self.updates_of(std::slice::from_ref(&installation)).await;
+        ShownInstallation { pending: find_pending(&installation, &updates), installation }
     }
 
-    /// What the catalogue offers instead of these; it is asked once for all of them.
-    async fn updates_of(&self, installations: &[Installation]) -> AppResult<Vec<Update>> {
+    /// What the catalogue offers instead of these; it is asked once for all of them. Without it they are still told as
+    /// they are: a change that was accepted must not look refused because the catalogue is away.
+    async fn updates_of(&self, installations: &[Installation]) -> Vec<Update> {
         let versions = versions(installations);
         if versions.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        Ok(self.list_updates(versions, None).await?.updates)
+        let asked = tokio::time::timeout(UPDATES_WITHIN, self.list_updates(versions, None)).await;
+        let found =
+            asked.unwrap_or_else(|_| Err(AppError::unavailable("the catalogue did not answer in time")));
+        match found {
+            Ok(found) => found.updates,
+            Err(error) => {
+                tracing::warn!(%error, "installations are shown without their pending updates");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The version that this installation's pending update names. Who runs a pre-release may be led to one that is not
+    /// on offer to everybody.
+    async fn find_next_version(&self, installed: &Installation) -> AppResult<Option<Version>> {
+        let installed = [(installed.marketplace_id.clone(), installed.version.clone())].into();
+        let update = self.list_updates(installed, None).await?.updates.into_iter().next();
+        update.map(|update| Version::parse(&update.latest)).transpose().map_err(AppError::unexpected)
     }
 
     /// The release of this exact version, or the one on offer; a withdrawn one is installed nowhere any more.

@@ -93,3 +93,53 @@ impl App {
         self.installation_changes.missed();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn is_told(following: &mut Following) -> bool {
+        following.change_of("itn_1").now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_follower_is_told_at_once_of_its_own_installation_and_of_no_other() {
+        let changes = InstallationChanges::new();
+        let mut following = changes.follow();
+        assert!(!is_told(&mut following));
+        changes.changed("itn_2".to_owned());
+        assert!(!is_told(&mut following));
+        changes.changed("itn_1".to_owned());
+        assert!(is_told(&mut following));
+        assert!(!is_told(&mut following), "one change is told once");
+    }
+
+    #[test]
+    fn every_follower_is_told_of_a_change_between_its_question_and_its_wait() {
+        let changes = InstallationChanges::new();
+        let (mut one, mut other) = (changes.follow(), changes.follow());
+        changes.changed("itn_1".to_owned());
+        assert!(is_told(&mut one) && is_told(&mut other));
+        assert!(!is_told(&mut changes.follow()), "what was told before it followed is not its change");
+    }
+
+    #[test]
+    fn who_may_have_missed_a_change_reads_again() {
+        let changes = InstallationChanges::new();
+        let mut following = changes.follow();
+        changes.missed();
+        assert!(is_told(&mut following));
+    }
+
+    #[test]
+    fn who_is_too_far_behind_reads_again() {
+        let changes = InstallationChanges::new();
+        let mut following = changes.follow();
+        for _ in 0..=BEHIND_AT_MOST {
+            changes.changed("itn_2".to_owned());
+        }
+        assert!(is_told(&mut following));
+    }
+}

@@ -23,14 +23,20 @@ pub(super) async fn enforce(State(edge): State<Edge>, request: Request, next: Ne
 
 /// The tightest of the limits that apply.
 fn check(edge: &Edge, request: &Request) -> Verdict {
-    let address = address(edge, request);
-    let key = key_of(request.headers());
-    let mut verdicts = vec![edge.limiter.check(&format!("address:{address}"), edge.limits.address)];
-    if let Some(key) = key {
-        verdicts.push(edge.limiter.check(&format!("key:{key}"), edge.limits.key));
+    let (address, limits) = (address(edge, request), &edge.limits);
+    // A shop asks about an app's key as often as the app calls it: that must not use up what its administrator, who
+    // has the same key and address, may ask.
+    let (bucket, of_key, of_address) = if is_at(request, store::introspect::INTROSPECT) {
+        ("introspect:", limits.introspect, limits.introspect)
+    } else {
+        ("", limits.key, limits.address)
+    };
+    let mut verdicts = vec![edge.limiter.check(&format!("{bucket}address:{address}"), of_address)];
+    if let Some(key) = key_of(request.headers()) {
+        verdicts.push(edge.limiter.check(&format!("{bucket}key:{key}"), of_key));
     }
-    if is_verify(request) && !request.headers().contains_key(PUBLISHABLE_KEY) {
-        verdicts.push(edge.limiter.check(&format!("verify:{address}"), edge.limits.verify_without_key));
+    if is_at(request, store::license::VERIFY) && !request.headers().contains_key(PUBLISHABLE_KEY) {
+        verdicts.push(edge.limiter.check(&format!("verify:{address}"), limits.verify_without_key));
     }
     verdicts.into_iter().min_by_key(|verdict| (verdict.allowed, verdict.remaining)).unwrap_or(Verdict {
         allowed: true,
@@ -40,8 +46,8 @@ fn check(edge: &Edge, request: &Request) -> Verdict {
     })
 }
 
-fn is_verify(request: &Request) -> bool {
-    request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == store::license::VERIFY)
+fn is_at(request: &Request, route: &str) -> bool {
+    request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == route)
 }
 
 /// Whose requests are counted together.

@@ -100,7 +100,8 @@ fn explain(what: &str, error: &str, is_data: bool) -> AppError {
     if !is_data {
         return AppError::invalid(format!("{what} is not well-formed JSON"));
     }
-    if error.starts_with("unknown field") {
+    // Of a query, the name of the field comes first.
+    if error.starts_with("unknown field") || error.contains(": unknown field `") {
         let taken = error.rsplit_once("expected ").map_or("none", |(_, taken)| strip_position(taken));
         return AppError::invalid(format!("{what} has a field that is not taken here; it takes {taken}"));
     }

@@ -79,6 +79,7 @@ impl Gateway {
             key: Limit { requests: 10_000, window_seconds: 60 },
             address: Limit { requests: 10_000, window_seconds: 60 },
             verify_without_key: Limit { requests: 10_000, window_seconds: 60 },
+            introspect: Limit { requests: 10_000, window_seconds: 60 },
         })
         .await
     }

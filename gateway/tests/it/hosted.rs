@@ -29,12 +29,14 @@ async fn a_hosted_release_is_its_manifest_and_the_apps_secret_is_shown_once() {
 }
 
 #[tokio::test]
-async fn a_body_of_the_other_form_and_a_deadline_that_is_no_time_are_refused() {
+async fn a_kind_that_is_none_a_body_of_the_other_form_and_a_deadline_that_is_no_time_are_refused() {
     let gateway = Gateway::start().await;
     let cases = [
         ("kind=hosted", "application/zip", "manifest.json"),
         ("kind=plugin", "application/json", "ZIP"),
         ("kind=static", "application/json", "ZIP"),
+        ("kind=template", "application/json", "kind must be one of"),
+        ("kind=template", "application/zip", "kind must be one of"),
         ("kind=hosted&required_after=tomorrow", "application/json", "RFC 3339"),
         ("kind=hosted&deadline=2030-01-01T00:00:00Z", "application/json", "required_after"),
     ];

@@ -1,5 +1,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
+use gateway::LimitsConfig;
+use platform::limits::Limit;
 use proto::events::{InstallationChanged, LicenseChanged, TenantChanged, subject};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -79,6 +81,42 @@ async fn after_a_removal_by_this_gateway_the_key_is_dead_at_once() {
     let path = format!("/store/marketplace/installations/{INSTALLATION}");
     assert_eq!(gateway.call(Method::DELETE, &path, SECRET_KEY).send().await.unwrap().status(), 202);
     assert_eq!(introspect(&gateway, SECRET_KEY, API_KEY).await, json!({ "active": false }));
+}
+
+#[tokio::test]
+async fn a_busy_app_does_not_use_up_what_the_administrator_may_ask_nor_he_what_it_may() {
+    let limit = |requests| Limit { requests, window_seconds: 86_400 };
+    let limits = LimitsConfig { key: limit(2), introspect: limit(3), ..LimitsConfig::default() };
+    let gateway = Gateway::with_limits(limits).await;
+    let ask = async || {
+        let call = gateway.call(Method::POST, PATH, SECRET_KEY).json(&json!({ "key": API_KEY }));
+        call.send().await.unwrap()
+    };
+    let manage = async || {
+        let path = "/store/marketplace/installations";
+        gateway.call(Method::GET, path, SECRET_KEY).send().await.unwrap().status()
+    };
+    assert_eq!(manage().await, 200);
+    for _ in 0..3 {
+        assert_eq!(ask().await.status(), 200);
+    }
+    let refused = ask().await;
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["x-ratelimit-limit"]),
+        (429, &"3".parse().unwrap())
+    );
+    assert_eq!(manage().await, 200, "the app's calls were counted as the administrator's");
+    assert_eq!(manage().await, 429);
+}
+
+#[tokio::test]
+async fn introspections_from_one_address_are_limited_whatever_key_they_come_with() {
+    let limit = Limit { requests: 1, window_seconds: 86_400 };
+    let limits = LimitsConfig { introspect: limit, ..LimitsConfig::default() };
+    let gateway = Gateway::with_limits(limits).await;
+    introspect(&gateway, SECRET_KEY, API_KEY).await;
+    let call = gateway.call(Method::POST, PATH, OTHER_SECRET_KEY).json(&json!({ "key": API_KEY }));
+    assert_eq!(call.send().await.unwrap().status(), 429);
 }
 
 #[tokio::test]

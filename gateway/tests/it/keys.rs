@@ -71,6 +71,7 @@ async fn a_question_without_a_key_has_the_tighter_limit() {
         key: Limit { requests: 100, window_seconds: 3600 },
         address: Limit { requests: 100, window_seconds: 3600 },
         verify_without_key: Limit { requests: 1, window_seconds: 3600 },
+        ..LimitsConfig::default()
     };
     let gateway = Gateway::with_limits(limits).await;
     let question = json!({ "license_key": "CC-1", "marketplace_id": "@v/app", "instance_id": "inst_1" });

@@ -23,6 +23,16 @@ async fn a_body_with_an_extra_field_is_refused_and_not_echoed() {
 }
 
 #[tokio::test]
+async fn a_query_with_an_extra_field_is_told_what_is_taken_and_not_echoed() {
+    let gateway = Gateway::start().await;
+    let url = format!("{}/store/marketplace/feed?jo@example.com=1", gateway.url);
+    let response = gateway.http.get(url).header("x-publishable-api-key", SHOP_KEY).send().await.unwrap();
+    let says = refusal(response, 400, "invalid_data").await;
+    assert!(says.contains("not taken here; it takes one of `type`"), "{says}");
+    assert!(!says.contains("jo@example.com"), "{says}");
+}
+
+#[tokio::test]
 async fn a_wrong_content_type_broken_json_and_a_body_over_the_limit_each_say_what_would_be_right() {
     let gateway = Gateway::start().await;
     let url = format!("{}/store/marketplace/license/verify", gateway.url);

@@ -18,7 +18,6 @@ pub(crate) use self::{
     instances::{Credentials, Registration},
     keyring::Keyring,
     licenses::OwnLicense,
-    releases::Release,
     verify::{Answer, Asked, license_key},
 };
 use crate::{config::Config, domain::license::License};

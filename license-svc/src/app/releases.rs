@@ -1,19 +1,21 @@
 use platform::AppResult;
 
 use super::App;
-use crate::store::releases;
+use crate::{domain::Release, store::releases};
 
-/// A release that the catalogue has published.
-pub(crate) struct Release {
-    pub(crate) marketplace_id: String,
-    pub(crate) version: String,
-    pub(crate) published_at_ms: i64,
-}
-
+/// What its row says is the same however often, and in whatever order, it is told: so neither needs an inbox.
 impl App {
-    /// Notes when a release was published. Its row is the same however often it comes, so it needs no inbox.
+    /// Notes a release that was published, and moves the shops to it that need no update for it.
     pub(crate) async fn take_release(&self, release: &Release) -> AppResult<()> {
-        let Release { marketplace_id, version, published_at_ms } = release;
-        Ok(releases::create_release(self.db.write(), marketplace_id, version, *published_at_ms).await?)
+        releases::create_release(self.db.write(), release, false).await?;
+        match &release.hosted {
+            Some(hosted) => self.update_silently(hosted).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that a release is withdrawn: those who run it stay, no one else is moved to it.
+    pub(crate) async fn take_yank(&self, release: &Release) -> AppResult<()> {
+        Ok(releases::create_release(self.db.write(), release, true).await?)
     }
 }

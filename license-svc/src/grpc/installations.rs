@@ -161,16 +161,5 @@ fn wanted(release: Option<wire::AppRelease>, granted: Vec<String>) -> AppResult<
     if granted.len() > MAX_PERMISSIONS {
         return Err(AppError::invalid("granted_permissions must be at most 200 permissions"));
     }
-    let facts = Facts {
-        marketplace_id: release.marketplace_id,
-        version: release.version,
-        kind: release.kind,
-        price_cents: release.price_cents,
-        permissions: release.permissions,
-        api_min_version: release.api_min_version,
-        api_max_version: release.api_max_version,
-        surface: release.surface,
-        published_at_ms: release.published_at_ms,
-    };
-    Ok(Wanted { release: facts.check()?, granted: Permissions::new(granted) })
+    Ok(Wanted { release: Facts::from(release).check()?, granted: Permissions::new(granted) })
 }

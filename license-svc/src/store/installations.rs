@@ -1,13 +1,12 @@
 //! Table `installations`.
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, JoinType,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, JoinType,
     PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select, entity::prelude::*,
     sea_query::OnConflict,
 };
-use serde::{Serialize, de::DeserializeOwned};
 
-use super::{damaged, instances};
+use super::{damaged, from_json, instances, to_json};
 use crate::domain::{
     Page,
     installation::{ApiKey, Edition, Installation, Kind, State},
@@ -45,14 +44,6 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
-
-fn to_json(value: &impl Serialize) -> Result<String, DbErr> {
-    serde_json::to_string(value).map_err(|error| DbErr::Json(error.to_string()))
-}
-
-fn from_json<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, DbErr> {
-    serde_json::from_str(text).map_err(|_| damaged(what))
-}
 
 impl TryFrom<&Installation> for Model {
     type Error = DbErr;
@@ -317,19 +308,23 @@ pub(crate) async fn find_installation_of_key(
     row.map(|row| row.installation.try_into()).transpose()
 }
 
-/// The installations of an app that run another version of this edition's surface now.
-pub(crate) async fn list_installed_elsewhere(
+/// The installations of an app that may have to move silently to this edition: those of its surface, and those that an
+/// update under way, perhaps in a transaction of this moment, may bring to it.
+pub(crate) async fn list_to_move(
     db: &impl ConnectionTrait,
     marketplace_id: &str,
     edition: &Edition,
 ) -> Result<Vec<String>, DbErr> {
+    let may_come_to_it =
+        Condition::any().add(Column::Surface.eq(&edition.surface)).add(Column::Updating.is_not_null());
     Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::MarketplaceId.eq(marketplace_id))
-        .filter(Column::Surface.eq(&edition.surface))
+        .filter(Column::Live.is_not_null())
+        .filter(may_come_to_it)
         .filter(Column::Version.ne(edition.version.to_string()))
-        .filter(Column::State.eq(State::Installed.as_str()))
+        .order_by_asc(Column::Id)
         .into_tuple()
         .all(db)
         .await

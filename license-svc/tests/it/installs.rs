@@ -12,22 +12,26 @@ use proto::{
 use crate::harness::{APP, START_MS, World, hosted, over_both, statics};
 
 over_both! {
+    a_hosted_app_is_told_its_key_and_its_shop
     a_hosted_app_is_installed_once_it_has_answered_200
+    an_app_that_is_installed_is_not_installed_again
     an_app_that_answers_otherwise_is_not_installed_and_its_key_is_dead
     an_app_that_may_have_taken_it_is_told_to_forget
     a_removal_ends_access_at_once_and_whatever_the_app_answers
     an_install_under_way_is_ended_by_its_removal
     an_app_removed_and_installed_at_once_is_there_anew
+    an_app_that_refuses_to_be_installed_anew_is_told_to_forget_the_shop
     two_requests_at_once_make_one_installation
     a_static_app_is_installed_without_a_callback
     consent_is_exact_and_each_refusal_says_what_would_be_right
     a_shop_speaks_only_for_itself
+    the_installation_of_another_shop_is_not_there_to_see_or_touch
     the_word_of_a_callback_counts_once_and_only_in_time
     what_no_callback_can_say_is_kept_with_its_reason
     what_is_stored_gives_no_api_key_away
 }
 
-async fn a_hosted_app_is_installed_once_it_has_answered_200(world: World) {
+async fn a_hosted_app_is_told_its_key_and_its_shop(world: World) {
     let shop = world.register("alpha").await;
     let asked = world.install(&shop, hosted("1.0.0")).await.unwrap();
     assert_eq!((asked.state.as_str(), asked.access.as_str()), ("installing", "live"));
@@ -36,41 +40,46 @@ async fn a_hosted_app_is_installed_once_it_has_answered_200(world: World) {
         ("alpha", "hosted", "1.0.0")
     );
     assert_eq!((asked.marketplace_id.as_str(), &asked.instance_id), (APP, &shop.id));
-
     let callback = world.latest_callback(&asked.installation_id).await;
     let key = world.key_in(&callback);
     assert!(key.len() == 50 && key.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-    let told = CallbackRequested { sealed_api_key: Vec::new(), ..callback.clone() };
-    assert_eq!(
-        told,
-        CallbackRequested {
-            installation_id: asked.installation_id.clone(),
-            instance_id: shop.id.clone(),
-            marketplace_id: APP.into(),
-            operation: "Install".into(),
-            sequence: 1,
-            shop: "alpha".into(),
-            site_url: "https://www.alpha.example/".into(),
-            api_base_url: "https://alpha.example/api/".into(),
-            api_min_version: 1,
-            api_max_version: 3,
-            version: "1.0.0".into(),
-            sealed_api_key: Vec::new(),
-        }
-    );
+    let told = CallbackRequested {
+        installation_id: asked.installation_id,
+        instance_id: shop.id.clone(),
+        marketplace_id: APP.into(),
+        operation: "Install".into(),
+        sequence: 1,
+        shop: "alpha".into(),
+        site_url: "https://www.alpha.example/".into(),
+        api_base_url: "https://alpha.example/api/".into(),
+        api_min_version: 1,
+        api_max_version: 3,
+        version: "1.0.0".into(),
+        sealed_api_key: callback.sealed_api_key.clone(),
+    };
+    assert_eq!(callback, told);
     assert!(world.introspect(&shop, &key).await.active, "the key lives from installing on");
+    world.stop().await;
+}
 
-    world.settle(&callback, "delivered", false).await;
-    let installed = world.until_state(&shop, &asked.installation_id, "installed").await;
+async fn a_hosted_app_is_installed_once_it_has_answered_200(world: World) {
+    let shop = world.register("alpha").await;
+    let installed = world.installed(&shop, hosted("1.0.0")).await;
     let last = installed.last_callback.unwrap();
     assert_eq!((last.operation.as_str(), last.outcome.as_str()), ("Install", "delivered"));
     assert_eq!((last.status, last.attempts, last.settled_at_ms), (Some(200), 2, START_MS + 5));
+    let key = world.key_in(&world.latest_callback(&installed.installation_id).await);
     let introspection = world.introspect(&shop, &key).await;
-    assert_eq!(introspection.installation_id, asked.installation_id);
+    assert_eq!(introspection.installation_id, installed.installation_id);
     assert_eq!((introspection.marketplace_id.as_str(), introspection.version.as_str()), (APP, "1.0.0"));
     assert_eq!(introspection.permissions, ["api:orders.read"]);
-    let again = world.install(&shop, hosted("1.0.0")).await.unwrap();
-    assert_eq!((again.installation_id, again.state.as_str()), (asked.installation_id, "installed"));
+    world.stop().await;
+}
+
+async fn an_app_that_is_installed_is_not_installed_again(world: World) {
+    let shop = world.register("alpha").await;
+    let installed = world.installed(&shop, hosted("1.0.0")).await;
+    assert_eq!(world.install(&shop, hosted("1.0.0")).await.unwrap(), installed);
     let other = world.install(&shop, hosted("1.1.0")).await.unwrap_err();
     assert_eq!(other.code(), Code::Conflict);
     assert!(other.message().contains("update it instead"), "{other}");
@@ -172,6 +181,22 @@ async fn an_app_removed_and_installed_at_once_is_there_anew(world: World) {
     world.stop().await;
 }
 
+async fn an_app_that_refuses_to_be_installed_anew_is_told_to_forget_the_shop(world: World) {
+    let shop = world.register("alpha").await;
+    let old = world.installed(&shop, hosted("1.0.0")).await;
+    world.remove(&shop, &old.installation_id).await.unwrap();
+    let remove = world.latest_callback(&old.installation_id).await;
+    let new = world.install(&shop, hosted("1.0.0")).await.unwrap();
+    let install = world.latest_callback(&new.installation_id).await;
+    // The Remove is never sent: the Install has taken its place, and is refused.
+    world.settle(&remove, "superseded", false).await;
+    world.settle(&install, "refused", false).await;
+    world.until_state(&shop, &new.installation_id, "cancelled").await;
+    let last = world.latest_callback(&new.installation_id).await;
+    assert_eq!((last.operation.as_str(), last.sequence, last.shop.as_str()), ("Remove", 4, "alpha"));
+    world.stop().await;
+}
+
 async fn two_requests_at_once_make_one_installation(world: World) {
     let shop = world.register("alpha").await;
     let requests = (0..8).map(|_| world.install(&shop, hosted("1.0.0")));
@@ -232,41 +257,40 @@ async fn consent_is_exact_and_each_refusal_says_what_would_be_right(world: World
     assert_eq!((world.count("installations").await, world.callbacks().len()), (0, 0));
 }
 
+fn api(base_url: &str, max_version: u32) -> ShopApi {
+    ShopApi { base_url: base_url.into(), min_version: 1, max_version }
+}
+
 async fn a_shop_speaks_only_for_itself(world: World) {
-    let (shop, other) = (world.register("alpha").await, world.register("beta").await);
-    let api =
-        |base_url: &str, max_version| ShopApi { base_url: base_url.into(), min_version: 1, max_version };
-    let as_registered = RequestInstallationRequest {
+    let shop = world.register("alpha").await;
+    world.register("beta").await;
+    let as_registered = || RequestInstallationRequest {
         release: Some(hosted("1.0.0")),
         granted_permissions: hosted("1.0.0").permissions,
         shop: Some("alpha".into()),
         site_url: Some("https://www.alpha.example/".into()),
         api: Some(api("https://alpha.example/api/", 3)),
     };
+    let of_api = |told| RequestInstallationRequest { api: Some(told), ..as_registered() };
     let wrong = [
-        RequestInstallationRequest { shop: Some("beta".into()), ..as_registered.clone() },
-        RequestInstallationRequest {
-            site_url: Some("https://beta.example/".into()),
-            ..as_registered.clone()
-        },
-        RequestInstallationRequest {
-            api: Some(api("https://beta.example/api/", 3)),
-            ..as_registered.clone()
-        },
-        RequestInstallationRequest {
-            api: Some(api("https://alpha.example/api/", 9)),
-            ..as_registered.clone()
-        },
+        RequestInstallationRequest { shop: Some("beta".into()), ..as_registered() },
+        RequestInstallationRequest { site_url: Some("https://beta.example/".into()), ..as_registered() },
+        of_api(api("https://beta.example/api/", 3)),
+        of_api(api("https://alpha.example/api/", 9)),
     ];
     for request in wrong {
         let error = world.ask_for(&shop.manages(), request).await.unwrap_err();
         assert_eq!(error.code(), Code::NotAllowed, "{error}");
         assert!(!error.message().contains("beta"), "{error}");
     }
-    let installed = world.ask_for(&shop.manages(), as_registered).await.unwrap();
+    world.ask_for(&shop.manages(), as_registered()).await.unwrap();
+    world.stop().await;
+}
 
-    // With the secret key of another shop it is not there at all, neither to see nor to touch.
-    let id = &installed.installation_id;
+async fn the_installation_of_another_shop_is_not_there_to_see_or_touch(world: World) {
+    let (shop, other) = (world.register("alpha").await, world.register("beta").await);
+    let asked = world.install(&shop, hosted("1.0.0")).await.unwrap();
+    let id = &asked.installation_id;
     let answers = [
         world.installation(&other.manages(), id).await,
         world.update(&other, id, hosted("1.1.0")).await,
@@ -276,7 +300,7 @@ async fn a_shop_speaks_only_for_itself(world: World) {
     for answer in answers {
         assert_eq!(answer.unwrap_err().code(), Code::NotFound);
     }
-    assert_eq!(world.installation(&shop.manages(), id).await.unwrap().state, "installing");
+    assert_eq!(world.installation(&shop.manages(), id).await.unwrap(), asked);
     world.stop().await;
 }
 

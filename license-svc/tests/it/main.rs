@@ -6,6 +6,8 @@ mod harness;
 mod installs;
 mod instances;
 mod licenses;
+mod metrics;
 mod sales;
+mod silent;
 mod updates;
 mod verify;

@@ -2,11 +2,11 @@
 
 use platform::Code;
 use proto::{
-    events::{InstallationChanged, ReleaseChanged, subject},
-    license::{AppRelease, Installation},
+    events::{InstallationChanged, subject},
+    license::AppRelease,
 };
 
-use crate::harness::{APP, START_MS, Shop, World, hosted, over_both, statics};
+use crate::harness::{Shop, World, hosted, over_both};
 
 over_both! {
     an_update_moves_the_shop_once_the_app_has_answered_200
@@ -14,7 +14,7 @@ over_both! {
     an_update_that_is_given_up_leaves_the_old_version
     a_later_update_takes_the_place_of_an_earlier_one
     what_the_state_does_not_allow_is_a_conflict_with_words
-    a_release_of_the_same_surface_comes_silently
+    an_update_below_the_one_on_its_way_is_refused
 }
 
 async fn version(world: &World, shop: &Shop, id: &str) -> String {
@@ -51,17 +51,6 @@ async fn an_update_moves_the_shop_once_the_app_has_answered_200(world: World) {
         "each shop decides for itself"
     );
     world.stop().await;
-}
-
-impl World {
-    /// Waits until the shop runs that version, and nothing is on its way.
-    async fn until_version(&self, shop: &Shop, id: &str, version: &str) -> Installation {
-        let is_it = |event: &InstallationChanged| {
-            event.installation_id == id && event.version == version && event.state == "installed"
-        };
-        self.told(subject::INSTALLATION_CHANGED, "the new version", is_it).await;
-        self.installation(&shop.manages(), id).await.unwrap()
-    }
 }
 
 async fn an_update_that_adds_permissions_needs_a_new_consent(world: World) {
@@ -152,59 +141,18 @@ async fn what_the_state_does_not_allow_is_a_conflict_with_words(world: World) {
     refused("1.2.0", "not in the shop any more").await;
 }
 
-fn published(release: AppRelease) -> ReleaseChanged {
-    ReleaseChanged {
-        marketplace_id: release.marketplace_id,
-        version: release.version,
-        release_id: "rel_1".into(),
-        changelog_url: None,
-        security: false,
-        published_at_ms: release.published_at_ms,
-        kind: release.kind,
-        surface: release.surface,
-        api_min_version: release.api_min_version,
-        api_max_version: release.api_max_version,
-        price_cents: release.price_cents,
-        permissions: release.permissions,
-    }
-}
-
-async fn a_release_of_the_same_surface_comes_silently(world: World) {
+async fn an_update_below_the_one_on_its_way_is_refused(world: World) {
     let shop = world.register("alpha").await;
     let installed = world.installed(&shop, hosted("1.0.0")).await;
     let id = &installed.installation_id;
-    let waiting = world.register("beta").await;
-    let installing = world.install(&waiting, hosted("1.0.0")).await.unwrap();
-    world
-        .installed(&world.register("gamma").await, AppRelease { surface: "x".into(), ..hosted("1.0.0") })
-        .await;
-
-    let not_for_it = [
-        AppRelease { surface: "surface-2".into(), ..hosted("1.0.1") },
-        AppRelease { api_min_version: Some(4), api_max_version: Some(4), ..hosted("1.0.2") },
-        AppRelease { price_cents: 4_900, ..hosted("1.0.3") },
-        hosted("1.0.4-rc.1"),
-        statics("1.0.5"),
-        AppRelease { marketplace_id: "@vendor/other".into(), ..hosted("1.0.6") },
-        hosted("0.9.0"),
-    ];
-    let noted = i64::try_from(not_for_it.len()).unwrap();
-    for release in not_for_it {
-        world.publish(subject::RELEASE_PUBLISHED, &published(release)).await;
-    }
-    world.until_count("releases", noted).await;
-    world.publish(subject::RELEASE_PUBLISHED, &published(hosted("1.0.7"))).await;
-    let moved = world.until_version(&shop, id, "1.0.7").await;
-    assert_eq!((moved.state.as_str(), moved.last_callback), ("installed", installed.last_callback));
-    let versions: Vec<String> = world
-        .announced::<InstallationChanged>(subject::INSTALLATION_CHANGED)
-        .into_iter()
-        .filter(|event| event.state == "installed" && event.version != "1.0.0")
-        .map(|event| event.version)
-        .collect();
-    assert_eq!(versions, ["1.0.7"], "none of the others moved anybody");
-    let still = world.installation(&waiting.manages(), &installing.installation_id).await.unwrap();
-    assert_eq!((still.version.as_str(), still.marketplace_id.as_str()), ("1.0.0", APP));
-    assert_eq!((world.callbacks().len(), moved.created_at_ms), (3, START_MS), "no app is told");
+    let updating = world.update(&shop, id, hosted("2.0.0")).await.unwrap();
+    let error = world.update(&shop, id, hosted("1.1.0")).await.unwrap_err();
+    assert_eq!(error.code(), Code::Conflict);
+    assert!(error.message().contains("or is being updated to"), "{error}");
+    assert_eq!(world.update(&shop, id, hosted("2.0.0")).await.unwrap(), updating);
+    let callback = world.latest_callback(id).await;
+    world.settle(&callback, "delivered", false).await;
+    assert_eq!(world.until_version(&shop, id, "2.0.0").await.state, "installed");
+    assert_eq!(world.callbacks().len(), 2, "the app is told of one update");
     world.stop().await;
 }

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, slice};
+use std::collections::HashMap;
 
 use platform::{AppError, AppResult, db::Tx, outbox};
 use proto::events::{CallbackSettled, subject};
@@ -43,6 +43,20 @@ pub(super) enum Start {
     Never,
 }
 
+/// A callback that a transaction has settled, to be counted once that is true.
+#[must_use]
+pub(super) struct Ended {
+    operation: String,
+    ending: Ending,
+}
+
+impl Ended {
+    pub(super) fn count(self) {
+        let labels = [("operation", self.operation), ("outcome", self.ending.as_str().to_owned())];
+        metrics::counter!("callback_settlements_total", &labels).increment(1);
+    }
+}
+
 impl App {
     /// Keeps a callback to be made to an app, and hands its first attempt to the worker if it need not wait.
     pub async fn request_callback(&self, event_id: &str, request: CallbackRequest) -> AppResult<()> {
@@ -63,26 +77,27 @@ impl App {
         self.tell(event_id, telling).await
     }
 
-    /// Takes its place in its serial: the earlier ones that are not in flight end here. Nothing: it was taken before.
+    /// Takes its place in its serial; with how it starts, the earlier ones that are not in flight, which end here.
+    /// Nothing: it was taken before.
     pub(super) async fn take_place(
         &self,
         tx: &Tx,
         place: &Place,
         (now_ms, store_now_ms): (i64, i64),
-    ) -> AppResult<Option<Start>> {
+    ) -> AppResult<Option<(Start, Vec<Ended>)>> {
         if !serial::enter(&**tx, place).await? {
             let is_taken = delivery::is_taken(&**tx, place).await?;
-            return Ok((!is_taken).then_some(Start::Never));
+            return Ok((!is_taken).then_some((Start::Never, Vec::new())));
         }
-        let mut start = Start::Now;
+        let (mut start, mut ended) = (Start::Now, Vec::new());
         for earlier in delivery::list_earlier(&**tx, place).await? {
             if earlier.lease_until_ms > store_now_ms {
                 start = Start::Later;
             } else {
-                self.settle(tx, earlier, Ending::Superseded, None, now_ms).await?;
+                ended.push(self.settle(tx, earlier, Ending::Superseded, None, now_ms).await?);
             }
         }
-        Ok(Some(start))
+        Ok(Some((start, ended)))
     }
 
     /// Ends a callback that nobody has in flight, and whose row is this transaction's.
@@ -93,7 +108,7 @@ impl App {
         ending: Ending,
         reason: Option<&str>,
         now_ms: i64,
-    ) -> AppResult<()> {
+    ) -> AppResult<Ended> {
         if callback.lease_until_ms > 0 {
             attempt::note_lost(&**tx, vec![lost(&callback.id, callback.attempts, now_ms)]).await?;
         }
@@ -117,7 +132,7 @@ impl App {
         callback: &delivery::Model,
         ending: Ending,
         now_ms: i64,
-    ) -> AppResult<()> {
+    ) -> AppResult<Ended> {
         let attempts = attempt::list(tx, &callback.id).await?;
         let trail = Trail::of(attempts.iter().map(attempt::Model::outcome), ending);
         let settled = CallbackSettled {
@@ -137,27 +152,27 @@ impl App {
         message::wipe(tx, &callback.message_id).await?;
         let (operation, outcome) = (callback.event.clone(), ending.as_str());
         tracing::info!(delivery = callback.id, operation, outcome, "a callback has settled");
-        metrics::counter!("callback_settlements_total", "operation" => operation, "outcome" => outcome)
-            .increment(1);
-        Ok(())
+        Ok(Ended { operation, ending })
     }
 
-    /// Gives up what nobody has in flight: its time is over, or it was held too long.
+    /// Gives up callbacks that nobody has in flight: their time is over, or they were held too long.
     pub(super) async fn give_up(
         &self,
         tx: &Tx,
-        callback: delivery::Model,
+        callbacks: Vec<delivery::Model>,
         reason: &str,
         now_ms: i64,
-    ) -> AppResult<()> {
-        let Some(operation) = callback.kind().operation() else { return Ok(()) };
-        let is_overtaken = Overtaken::among(&**tx, slice::from_ref(&callback)).await?.has(&callback);
-        let (ending, reason) = if is_overtaken {
-            (Ending::Superseded, None)
-        } else {
-            (Ending::given_up(operation), Some(reason))
-        };
-        self.settle(tx, callback, ending, reason, now_ms).await
+    ) -> AppResult<Vec<Ended>> {
+        let overtaken = Overtaken::among(&**tx, &callbacks).await?;
+        let mut ended = Vec::with_capacity(callbacks.len());
+        for callback in callbacks {
+            let (ending, reason) = match callback.kind().operation() {
+                Some(operation) if !overtaken.has(&callback) => (Ending::given_up(operation), Some(reason)),
+                _ => (Ending::Superseded, None),
+            };
+            ended.push(self.settle(tx, callback, ending, reason, now_ms).await?);
+        }
+        Ok(ended)
     }
 
     /// Gives up the Installs whose time is over, also those that a disabled endpoint holds.
@@ -170,10 +185,9 @@ impl App {
                 // Another replica is at them.
                 break;
             }
-            for callback in overdue {
-                self.give_up(&tx, callback, TIME_OVER, now_ms).await?;
-            }
+            let ended = self.give_up(&tx, overdue, TIME_OVER, now_ms).await?;
             tx.commit().await?;
+            ended.into_iter().for_each(Ended::count);
         }
         Ok(())
     }

@@ -3,7 +3,10 @@ use std::{collections::HashMap, sync::Arc};
 use platform::{AppResult, clock::millis, db::Tx};
 use tokio::time::Instant;
 
-use super::{App, callbacks::Overtaken};
+use super::{
+    App,
+    callbacks::{Ended, Overtaken},
+};
 use crate::{
     domain::{answer::Outcome, callback::Ending},
     sender::{Job, Recipient},
@@ -41,8 +44,12 @@ impl App {
             return Ok(claimed);
         }
         note_lost(&tx, &claimed, now_ms).await?;
-        let in_turn = self.leave_out_overtaken(&tx, claimed, now_ms).await?;
+        let (in_turn, ended) = self.leave_out_overtaken(&tx, claimed, now_ms).await?;
         tx.commit().await?;
+        if !ended.is_empty() {
+            self.wake.notify_one();
+        }
+        ended.into_iter().for_each(Ended::count);
         Ok(in_turn)
     }
 
@@ -53,16 +60,16 @@ impl App {
         tx: &Tx,
         claimed: Vec<delivery::Model>,
         now_ms: i64,
-    ) -> AppResult<Vec<delivery::Model>> {
+    ) -> AppResult<(Vec<delivery::Model>, Vec<Ended>)> {
         let overtaken = Overtaken::among(&**tx, &claimed).await?;
-        let (ended, in_turn): (Vec<_>, _) = claimed.into_iter().partition(|one| overtaken.has(one));
-        for callback in ended {
+        let (to_end, in_turn): (Vec<_>, _) = claimed.into_iter().partition(|one| overtaken.has(one));
+        let mut ended = Vec::with_capacity(to_end.len());
+        for callback in to_end {
             // The attempt that this claim was for is not made.
             let unmade = delivery::Model { attempts: callback.attempts - 1, lease_until_ms: 0, ..callback };
-            self.settle(tx, unmade, Ending::Superseded, None, now_ms).await?;
-            self.wake.notify_one();
+            ended.push(self.settle(tx, unmade, Ending::Superseded, None, now_ms).await?);
         }
-        Ok(in_turn)
+        Ok((in_turn, ended))
     }
 
     async fn jobs_of(&self, claimed: Vec<delivery::Model>, begun: Instant) -> AppResult<Vec<Job>> {

@@ -4,10 +4,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{App, Page};
 use crate::{
-    domain::{
-        endpoint::{GONE, Owner, Standing},
-        kind::{CALLBACK, WEBHOOK},
-    },
+    domain::endpoint::{GONE, Owner, Standing},
     sender::Route,
     store::{
         delivery,
@@ -60,13 +57,13 @@ impl App {
     }
 
     fn new_endpoint(&self, change: &EndpointChange, now_ms: i64) -> AppResult<endpoint::Model> {
-        let (kind, instance_id, marketplace_id) = match &change.owner {
-            Owner::Instance(id) => (WEBHOOK, Some(id.clone()), None),
-            Owner::App(id) => (CALLBACK, None, Some(id.clone())),
+        let (instance_id, marketplace_id) = match change.owner.clone() {
+            Owner::Instance(id) => (Some(id), None),
+            Owner::App(id) => (None, Some(id)),
         };
         Ok(endpoint::Model {
             id: self.ids.generate("ep"),
-            kind: kind.to_owned(),
+            kind: change.owner.kind().to_owned(),
             instance_id,
             marketplace_id,
             base_url: change.route.url().to_owned(),
@@ -163,6 +160,7 @@ impl App {
             endpoint_id: endpoint.id.clone(),
             instance_id: endpoint.instance_id.clone().unwrap_or_default(),
             reason: endpoint.disabled_reason.clone().unwrap_or_default(),
+            marketplace_id: endpoint.marketplace_id.clone(),
         };
         outbox::announce(tx, &self.ids, now_ms, subject::ENDPOINT_DISABLED, &event).await?;
         Ok(())

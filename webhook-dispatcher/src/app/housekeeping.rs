@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use platform::{AppResult, Shutdown, clock::millis};
 
-use super::App;
+use super::{App, callbacks::Ended};
 use crate::{
     domain::{
         delivery::{AGED_OUT, State},
@@ -44,17 +44,16 @@ impl App {
         Ok(ids.len() as u64)
     }
 
-    /// Gives up, and announces as dead, what was held longer than it is kept.
+    /// Gives up what was held longer than it is kept: webhooks are announced as dead, callbacks as settled.
     async fn give_up_held(&self) -> AppResult<u64> {
         let now_ms = self.clock.now_ms();
         let tx = self.db.begin().await?;
         let old = delivery::list_held_before(&*tx, now_ms - millis(self.rules.held_retention), BATCH).await?;
         let count = old.len() as u64;
-        for held in old {
-            if held.kind() != Kind::Webhook {
-                self.give_up(&tx, held, AGED_OUT, now_ms).await?;
-                continue;
-            }
+        let (webhooks, callbacks): (Vec<_>, _) = old.into_iter().partition(|it| it.kind() == Kind::Webhook);
+        let dead_letters = webhooks.len() as u64;
+        let ended = self.give_up(&tx, callbacks, AGED_OUT, now_ms).await?;
+        for held in webhooks {
             let dead = delivery::Model {
                 state: State::Dead.as_str().to_owned(),
                 lease_until_ms: 0,
@@ -67,7 +66,8 @@ impl App {
             self.announce_dead(&tx, (&dead.id, &dead.instance_id, &dead.event), AGED_OUT, now_ms).await?;
         }
         tx.commit().await?;
-        metrics::counter!("webhook_dead_letters_total").increment(count);
+        ended.into_iter().for_each(Ended::count);
+        metrics::counter!("webhook_dead_letters_total").increment(dead_letters);
         Ok(count)
     }
 }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use platform::{AppError, AppResult, clock::millis, db::Tx, inbox, telemetry::TraceContext};
 use tokio::time::Instant;
 
-use super::{App, REQUEST_CALLBACKS, callbacks::Start};
+use super::{
+    App, REQUEST_CALLBACKS,
+    callbacks::{Ended, Start},
+};
 use crate::{
     domain::{
         callback::{Ending, Place},
@@ -32,11 +35,12 @@ pub(super) struct Telling {
     pub(super) time: Option<Duration>,
 }
 
-/// A delivery as it is born, and the room in the pipeline that it has if it begins at once.
+/// A delivery as it is born, the room in the pipeline that it has if it begins at once, and what ends with its birth.
 struct Born {
     message: message::Model,
     delivery: delivery::Model,
     slot: Option<Slot>,
+    ended: Vec<Ended>,
 }
 
 impl App {
@@ -53,12 +57,13 @@ impl App {
         let Some(born) = self.bear(&tx, &telling, &endpoint, store_now_ms).await? else {
             return tx.commit().await;
         };
-        let Born { message, delivery, slot } = born;
+        let Born { message, delivery, slot, ended } = born;
         let slot = slot.map(|slot| (slot, begun));
         let job = slot.map(|slot| self.first_job(&message, &delivery, &endpoint, telling.body, slot));
         let job = job.transpose()?;
         tx.commit().await?;
         metrics::counter!("webhook_messages_total", "event" => telling.event).increment(1);
+        ended.into_iter().for_each(Ended::count);
         match job {
             Some(job) => self.hand_over(job).await,
             None => self.wake.notify_one(),
@@ -75,9 +80,8 @@ impl App {
         store_now_ms: i64,
     ) -> AppResult<Option<Born>> {
         let now_ms = self.clock.now_ms();
-        let Some(start) = self.take_place(tx, &telling.place, (now_ms, store_now_ms)).await? else {
-            return Ok(None);
-        };
+        let taken = self.take_place(tx, &telling.place, (now_ms, store_now_ms)).await?;
+        let Some((start, mut ended)) = taken else { return Ok(None) };
         let message = self.message(telling, now_ms)?;
         let slot = if start == Start::Now { self.slot_for(endpoint, now_ms) } else { None };
         let lease_until_ms = slot.as_ref().map(|_| store_now_ms + millis(self.rules.lease));
@@ -85,9 +89,9 @@ impl App {
         message::create(&**tx, message.clone()).await?;
         delivery::create(&**tx, delivery.clone()).await?;
         if start == Start::Never {
-            self.settle(tx, delivery.clone(), Ending::Superseded, None, now_ms).await?;
+            ended.push(self.settle(tx, delivery.clone(), Ending::Superseded, None, now_ms).await?);
         }
-        Ok(Some(Born { message, delivery, slot }))
+        Ok(Some(Born { message, delivery, slot, ended }))
     }
 
     fn message(&self, telling: &Telling, now_ms: i64) -> AppResult<message::Model> {

@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use platform::{AppResult, clock::millis, db::Tx, outbox};
 use proto::events::{DeliveryDead, subject};
@@ -6,6 +9,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     App,
+    callbacks::Ended,
     failures::{Failure, Failures},
     first::Late,
 };
@@ -13,7 +17,7 @@ use crate::{
     domain::{
         answer::Outcome,
         callback::Ending,
-        delivery::{Next, Tried, after},
+        delivery::{Next, State, Tried, after},
         kind::Kind,
     },
     sender::{Attempted, Finished, Job},
@@ -26,14 +30,16 @@ use crate::{
 /// What a commit of results has changed, to be counted once it is true.
 #[derive(Default)]
 struct Settled {
-    delivered: u64,
-    dead: u64,
-    /// Callbacks that were delivered, and that ended otherwise.
-    called: u64,
-    ended: u64,
-    retried: u64,
-    late: u64,
+    /// Results by the kind and by where they left the delivery: in its last state, `failed` (it goes on), or `late`
+    /// (unchanged, another replica has it).
+    results: BTreeMap<(&'static str, &'static str), u64>,
+    ended: Vec<Ended>,
+    /// Something may have become due.
+    wakes: bool,
 }
+
+const FAILED: &str = "failed";
+const LATE: &str = "late";
 
 impl App {
     /// Writes what came of these jobs, with one commit. Only who still holds the lease changes the delivery; every
@@ -48,7 +54,7 @@ impl App {
         failures.change_endpoints(self, &tx, now_ms).await?;
         for failure in &failures.all {
             if late.has(failure.job) {
-                settled.late += 1;
+                settled.add(failure.job.kind(), LATE);
                 continue;
             }
             let endpoint = failures.endpoint(failure);
@@ -59,12 +65,12 @@ impl App {
         let is_unsent = |finished: &&Finished| finished.attempt.is_none();
         lease::give_back(&*tx, &claimed(batch, is_unsent)).await?;
         tx.commit().await?;
+        if settled.wakes || batch.iter().any(|finished| is_unsent(&finished)) {
+            self.wake.notify_one();
+        }
         settled.count();
         for endpoint_id in &failures.changed {
             self.reread_endpoint(endpoint_id).await;
-        }
-        if settled.retried > 0 || settled.called > 0 || batch.iter().any(|finished| is_unsent(&finished)) {
-            self.wake.notify_one();
         }
         Ok(())
     }
@@ -83,19 +89,20 @@ impl App {
         late: &Late,
         settled: &mut Settled,
     ) -> AppResult<()> {
-        for first in batch.iter().filter(|one| one.job.fresh.is_some() && is_success(one)) {
-            let count = if late.has(&first.job) { &mut settled.late } else { &mut settled.delivered };
-            *count += 1;
-        }
-        let leases = claimed(batch, |finished| is_success(finished));
-        let now_ms = self.clock.now_ms();
+        let (leases, now_ms) = (claimed(batch, |finished| is_success(finished)), self.clock.now_ms());
         let delivered = lease::deliver(&**tx, &leases, now_ms).await?;
-        settled.delivered += delivered.len() as u64;
-        settled.late += (leases.len() - delivered.len()) as u64;
+        let ours: HashSet<_> = delivered.iter().map(|one| (one.id.as_str(), one.lease_token)).collect();
+        for Finished { job, .. } in batch.iter().filter(|one| is_success(one)) {
+            let is_ours = match job.fresh {
+                Some(_) => !late.has(job),
+                None => ours.contains(&(job.lease.delivery_id.as_str(), job.lease.token)),
+            };
+            settled.add(job.kind(), if is_ours { State::Delivered.as_str() } else { LATE });
+        }
         for callback in delivered.iter().filter(|one| one.kind() != Kind::Webhook) {
-            settled.called += 1;
             let announcing = self.announce_settled(&**tx, callback, Ending::Delivered, now_ms);
-            announcing.instrument(span_of(batch, &callback.id)).await?;
+            settled.ended.push(announcing.instrument(span_of(batch, &callback.id)).await?);
+            settled.wakes = true;
         }
         Ok(())
     }
@@ -110,7 +117,8 @@ impl App {
     ) -> AppResult<()> {
         let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
         let throttled_until_ms = endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms);
-        let is_ours = match next {
+        let goes_on = |is_ours| if is_ours { FAILED } else { LATE };
+        let result = match next {
             Next::Refuse { reason } => {
                 self.bury(tx, job, (Ending::Refused, Some(reason)), now_ms, settled).await?
             }
@@ -121,16 +129,17 @@ impl App {
             }
             Next::Retry { wait, .. } if !is_disabled => {
                 let at_ms = throttled_until_ms.max(now_ms + millis(*wait));
-                lease::retry(&**tx, &job.lease, at_ms).await?
+                goes_on(lease::retry(&**tx, &job.lease, at_ms).await?)
             }
-            _ => lease::hold(&**tx, &job.lease, now_ms).await?,
+            _ => goes_on(lease::hold(&**tx, &job.lease, now_ms).await?),
         };
-        settled.retried += u64::from(is_ours);
-        settled.late += u64::from(!is_ours);
+        settled.add(job.kind(), result);
+        settled.wakes |= result != LATE;
         Ok(())
     }
 
-    /// Ends it without success. A callback's ending is told to whoever asked for it, a webhook's death to operators.
+    /// Ends it without success, and answers the result. A callback's ending is told to whoever asked for it, a webhook's
+    /// death to operators.
     async fn bury(
         &self,
         tx: &Tx,
@@ -138,18 +147,16 @@ impl App {
         (ending, reason): (Ending, Option<&str>),
         now_ms: i64,
         settled: &mut Settled,
-    ) -> AppResult<bool> {
+    ) -> AppResult<&'static str> {
         let end = lease::end(&**tx, &job.lease, (ending.state(), reason), now_ms);
-        let Some(dead) = end.await? else { return Ok(false) };
+        let Some(dead) = end.await? else { return Ok(LATE) };
         if dead.kind() == Kind::Webhook {
-            settled.dead += 1;
             let reason = reason.unwrap_or_default();
             self.announce_dead(tx, (&dead.id, &dead.instance_id, &dead.event), reason, now_ms).await?;
         } else {
-            settled.ended += 1;
-            self.announce_settled(&**tx, &dead, ending, now_ms).await?;
+            settled.ended.push(self.announce_settled(&**tx, &dead, ending, now_ms).await?);
         }
-        Ok(true)
+        Ok(ending.state().as_str())
     }
 
     pub(super) async fn announce_dead(
@@ -208,13 +215,19 @@ fn row(finished: &Finished) -> Option<attempt::Model> {
 }
 
 impl Settled {
-    fn count(&self) {
-        let failed = self.retried - self.dead - self.ended;
-        let outcomes = [("delivered", self.delivered), ("dead", self.dead), ("late", self.late)];
-        for (outcome, count) in outcomes.into_iter().chain([("failed", failed)]) {
-            metrics::counter!("webhook_deliveries_total", "outcome" => outcome).increment(count);
+    fn add(&mut self, kind: Kind, result: &'static str) {
+        *self.results.entry((kind.as_str(), result)).or_default() += 1;
+    }
+
+    fn count(self) {
+        for ((kind, outcome), count) in &self.results {
+            metrics::counter!("webhook_deliveries_total", "kind" => *kind, "outcome" => *outcome)
+                .increment(*count);
         }
-        metrics::counter!("webhook_dead_letters_total").increment(self.dead);
+        let dead_letters = (Kind::Webhook.as_str(), State::Dead.as_str());
+        metrics::counter!("webhook_dead_letters_total")
+            .increment(self.results.get(&dead_letters).copied().unwrap_or(0));
+        self.ended.into_iter().for_each(Ended::count);
     }
 }
 

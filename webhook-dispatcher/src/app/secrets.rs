@@ -7,7 +7,10 @@ use zeroize::Zeroizing;
 
 use super::App;
 use crate::{
-    domain::target::{BaseUrl, CallbackUrl},
+    domain::{
+        endpoint::Owner,
+        target::{BaseUrl, CallbackUrl},
+    },
     sender::{Live, Recipient, Route},
     store::endpoint,
 };
@@ -36,12 +39,12 @@ impl App {
     pub(super) fn recipient(&self, endpoint: &endpoint::Model) -> AppResult<Recipient> {
         let plain = Zeroizing::new(self.sealer.open(SECRETS, &endpoint.sealed_secrets)?);
         let stored: Vec<Stored<'_>> = serde_json::from_slice(&plain).map_err(AppError::unexpected)?;
-        let route = match endpoint.marketplace_id {
-            None => Route::Shop {
+        let route = match endpoint.owner() {
+            Owner::Instance(_) => Route::Shop {
                 base_url: BaseUrl::parse(&endpoint.base_url).map_err(AppError::unexpected)?,
                 secrets: live(&stored)?,
             },
-            Some(_) => Route::App {
+            Owner::App(_) => Route::App {
                 url: CallbackUrl::parse(&endpoint.base_url).map_err(AppError::unexpected)?,
                 secrets: live(&stored)?,
             },

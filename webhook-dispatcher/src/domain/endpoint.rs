@@ -1,4 +1,6 @@
-//! Whether an endpoint takes deliveries, and who said that it does not.
+//! Whose an endpoint is, whether it takes deliveries, and who said that it does not.
+
+use super::kind::{CALLBACK, WEBHOOK};
 
 /// The operator disabled it.
 pub const BY_OPERATOR: &str = "operator";
@@ -12,6 +14,17 @@ pub enum Owner {
     Instance(String),
     /// A hosted app's: `@vendor/name`. It is called back.
     App(String),
+}
+
+impl Owner {
+    /// The name of the kind of what it is told.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Instance(_) => WEBHOOK,
+            Self::App(_) => CALLBACK,
+        }
+    }
 }
 
 /// An endpoint is disabled by its instance, or by us for a reason.

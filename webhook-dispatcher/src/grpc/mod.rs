@@ -11,11 +11,7 @@ use wire::open2b::Operation;
 
 use crate::{
     app::{App, Page},
-    domain::{
-        delivery::State,
-        event::EVENTS,
-        kind::{CALLBACK, KINDS},
-    },
+    domain::{delivery::State, endpoint::Owner, event::EVENTS, kind::KINDS},
     store::{attempt, delivery, endpoint},
 };
 
@@ -131,7 +127,11 @@ fn all_events() -> Vec<&'static str> {
 }
 
 fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
-    let events = if endpoint.kind == CALLBACK { operations().to_vec() } else { EVENTS.to_vec() };
+    let owner = endpoint.owner();
+    let events = match owner {
+        Owner::Instance(_) => EVENTS.to_vec(),
+        Owner::App(_) => operations().to_vec(),
+    };
     Endpoint {
         disabled: endpoint.is_disabled(),
         disabled_reason: endpoint.standing().told_reason(),
@@ -140,13 +140,14 @@ fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
         base_url: endpoint.base_url,
         events: events.into_iter().map(str::to_owned).collect(),
         created_at_ms: endpoint.created_at_ms,
-        kind: endpoint.kind,
+        kind: owner.kind().to_owned(),
         marketplace_id: endpoint.marketplace_id,
     }
 }
 
 fn delivery_message(delivery: delivery::Model) -> Delivery {
     let next_attempt_at_ms = delivery.is(State::Pending).then_some(delivery.next_attempt_at_ms);
+    let kind = delivery.kind().as_str().to_owned();
     Delivery {
         delivery_id: delivery.id,
         message_id: delivery.message_id,
@@ -159,7 +160,7 @@ fn delivery_message(delivery: delivery::Model) -> Delivery {
         created_at_ms: delivery.created_at_ms,
         settled_at_ms: delivery.settled_at_ms,
         dead_reason: delivery.dead_reason,
-        kind: delivery.kind,
+        kind,
         marketplace_id: delivery.marketplace_id,
         installation_id: delivery.installation_id,
     }

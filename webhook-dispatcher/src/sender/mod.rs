@@ -139,6 +139,12 @@ impl Job {
     pub fn kind(&self) -> Kind {
         Kind::of_event(&self.event)
     }
+
+    /// Whether it is to be given up instead.
+    #[must_use]
+    pub fn is_over(&self, now_ms: i64) -> bool {
+        self.give_up_at_ms.is_some_and(|end| end <= now_ms)
+    }
 }
 
 /// A job that has ended.

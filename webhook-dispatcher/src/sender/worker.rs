@@ -80,7 +80,8 @@ impl Bench {
         let _ = results.send(Finished { job, attempt }).await;
     }
 
-    /// The attempt, unless it cannot be made now, the process ends or the lease would end before it.
+    /// The attempt, unless it cannot be made now, the process ends, the lease would end before it, or its time was over
+    /// before its turn came.
     async fn in_turn(&self, job: &Job) -> Option<Attempted> {
         let slot = job.slot.as_ref()?;
         let turn = tokio::select! {
@@ -88,7 +89,7 @@ impl Bench {
             () = self.shutdown.cancelled() => return None,
             turn = slot.turn() => turn?,
         };
-        if !lasts(job.lease_ends, Instant::now(), self.longest_attempt) {
+        if !lasts(job.lease_ends, Instant::now(), self.longest_attempt) || job.is_over(self.clock.now_ms()) {
             return None;
         }
         Some(self.attempt_in(turn, job).await)

@@ -3,7 +3,7 @@
 use platform::db::now_ms_sql;
 use sea_orm::{
     ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, UpdateMany,
+    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select, UpdateMany,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType, Query, SelectStatement},
 };
@@ -51,7 +51,7 @@ impl Model {
         self.state == state.as_str()
     }
 
-    /// By whose rules it is made.
+    /// By whose rules it is made. The column `kind` is written from it, for lists to be filtered by.
     #[must_use]
     pub fn kind(&self) -> Kind {
         Kind::of_event(&self.event)
@@ -258,9 +258,14 @@ pub async fn is_taken(tx: &impl ConnectionTrait, place: &Place) -> Result<bool, 
 
 /// What is open of the serial before this place, kept as it is until the transaction ends.
 pub async fn list_earlier(tx: &impl ConnectionTrait, place: &Place) -> Result<Vec<Model>, DbErr> {
-    let open = Condition::all().add(Column::Serial.eq(&place.serial)).add(Column::SettledAtMs.is_null());
-    let earlier = Entity::find().filter(open.add(Column::Sequence.lt(place.sequence)));
-    earlier.order_by_asc(Column::Id).lock_exclusive().all(tx).await
+    earlier(place).lock_exclusive().all(tx).await
+}
+
+/// With the conditions of the index `deliveries_open_of_serial`: what has settled is not read.
+pub(super) fn earlier(place: &Place) -> Select<Entity> {
+    let open = Condition::all().add(Column::Serial.is_not_null()).add(Column::SettledAtMs.is_null());
+    let of_serial = open.add(Column::Serial.eq(&place.serial));
+    Entity::find().filter(of_serial.add(Column::Sequence.lt(place.sequence))).order_by_asc(Column::Id)
 }
 
 /// Whether there is anything that [`list_overdue`] would find.

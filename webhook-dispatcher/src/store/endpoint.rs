@@ -33,6 +33,15 @@ pub struct Model {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// Whose it is, and so what it is told. The column `kind` is written from it, for lists to be filtered by.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        match &self.marketplace_id {
+            Some(id) => Owner::App(id.clone()),
+            None => Owner::Instance(self.instance_id.clone().unwrap_or_default()),
+        }
+    }
+
     /// Whether it takes deliveries, and who said that it does not.
     #[must_use]
     pub fn standing(&self) -> Standing {

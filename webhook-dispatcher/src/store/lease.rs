@@ -6,7 +6,8 @@
 
 use platform::db::{now_ms_sql, skip_locked_sql};
 use sea_orm::{
-    Condition, ConnectionTrait, DbErr, FromQueryResult, Statement, UpdateMany, Value, entity::prelude::*,
+    Condition, ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, UpdateMany, Value,
+    entity::prelude::*,
 };
 
 use super::{
@@ -48,13 +49,19 @@ pub struct Claim<'a> {
     pub busy: &'a [String],
 }
 
-/// A callback waits while an earlier one of its serial is open. A webhook has none, and is not looked up.
+/// A callback waits while an earlier one of its serial is open. A webhook has none, and is not looked up. The last two
+/// conditions are those of the index `deliveries_open_of_serial`.
 const IN_TURN: &str = "(due.serial IS NULL OR NOT EXISTS (SELECT 1 FROM deliveries AS earlier \
-    WHERE earlier.serial = due.serial AND earlier.sequence < due.sequence AND earlier.settled_at_ms IS NULL))";
+    WHERE earlier.serial = due.serial AND earlier.sequence < due.sequence \
+    AND earlier.serial IS NOT NULL AND earlier.settled_at_ms IS NULL))";
 
 /// Claims due deliveries, the longest due first. What another replica is claiming right now is passed over.
 pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<Model>, DbErr> {
-    let backend = tx.get_database_backend();
+    let rows = tx.query_all_raw(claiming(tx.get_database_backend(), claim)).await?;
+    rows.iter().map(|row| Model::from_query_result(row, "")).collect()
+}
+
+pub(super) fn claiming(backend: DbBackend, claim: &Claim<'_>) -> Statement {
     let (now, skip_locked) = (now_ms_sql(backend), skip_locked_sql(backend));
     let marks: Vec<String> = (4..4 + claim.busy.len()).map(|number| format!("${number}")).collect();
     let idle = if marks.is_empty() {
@@ -72,8 +79,7 @@ pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<M
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
     let mut values: Vec<Value> = vec![claim.lease_ms.into(), claim.now_ms.into(), limit.into()];
     values.extend(claim.busy.iter().map(Value::from));
-    let rows = tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-    rows.iter().map(|row| Model::from_query_result(row, "")).collect()
+    Statement::from_sql_and_values(backend, sql, values)
 }
 
 fn held(lease: &Lease) -> Condition {

@@ -8,3 +8,6 @@ pub mod lease;
 pub mod message;
 pub mod migrations;
 pub mod serial;
+
+#[cfg(test)]
+mod tests;

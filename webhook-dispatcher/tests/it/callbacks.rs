@@ -6,11 +6,12 @@ use platform::Code;
 use proto::{events::CallbackSettled, webhooks::DeliveryDetail};
 use sea_orm::{ConnectionTrait as _, Statement};
 use testkit::receiver::{Answer, Receiver};
+use webhook_dispatcher::config::DeliveryConfig;
 use wire::open2b::{self, Accepted, Callback, Operation, Refusal};
 
 use crate::{
     apps::{API_KEY, APP, HostedApp, app_secret},
-    harness::{Dispatcher, WAIT},
+    harness::{Dispatcher, On, WAIT},
 };
 
 over_both! {
@@ -177,6 +178,30 @@ async fn an_install_that_is_held_is_given_up_when_its_time_is_over(dispatcher: D
     dispatcher.set_app_disabled(false).await.unwrap();
     assert_eq!(told(&dispatcher.settled("inst_2", 1).await), ("delivered", Some(200), 1, false));
     assert_eq!(app.operations(), [Operation::Remove]);
+}
+
+/// It was leased in time and waited for its turn behind another of the app's callbacks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_install_whose_turn_comes_after_its_time_is_not_begun() {
+    let delivery = DeliveryConfig {
+        concurrency_per_endpoint: 1,
+        timeout_seconds: 10,
+        lease_seconds: 60,
+        allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
+        ..DeliveryConfig::default()
+    };
+    let dispatcher = Dispatcher::start_with(On::Embedded, delivery).await;
+    let app = dispatcher.app().await;
+    app.receiver.script([Answer::status(200).after(Duration::from_secs(4))]);
+    dispatcher.call_back("inst_1", Operation::Install, 1).await;
+    app.receiver.wait_for_count(1, WAIT).await.unwrap();
+    dispatcher.call_back("inst_2", Operation::Install, 1).await;
+    let leased = |it: &DeliveryDetail| it.delivery.as_ref().unwrap().attempts == 1;
+    dispatcher.called("inst_2", Operation::Install, "its turn to be awaited", leased).await;
+    dispatcher.clock.advance(Duration::from_mins(15));
+    assert_eq!(told(&dispatcher.settled("inst_2", 1).await), ("unanswered", None, 0, false));
+    assert_eq!(told(&dispatcher.settled("inst_1", 1).await), ("delivered", Some(200), 1, false));
+    assert_eq!(app.receiver.requests().len(), 1);
 }
 
 async fn updates_and_removals_are_tried_by_the_schedule(dispatcher: Dispatcher) {

@@ -147,6 +147,7 @@ async fn a_shop_that_is_gone_is_disabled(dispatcher: Dispatcher) {
     assert_eq!((endpoint.disabled, endpoint.disabled_reason.as_deref()), (true, Some("gone")));
     let told: EndpointDisabled = dispatcher.announcement(subject::ENDPOINT_DISABLED).await;
     assert_eq!((told.endpoint_id, told.reason), (endpoint.endpoint_id, "gone".to_owned()));
+    assert_eq!((told.instance_id.as_str(), told.marketplace_id), ("inst_1", None));
 
     let back = Receiver::start().await.unwrap();
     dispatcher.tenant_changed(dispatcher.tenant("inst_1", &back.url(), 2)).await;

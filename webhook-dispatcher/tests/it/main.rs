@@ -28,6 +28,7 @@ mod failing;
 mod first_attempts;
 mod harness;
 mod leases;
+mod metrics;
 mod moves;
 mod operators;
 mod serials;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use platform::{AppError, Code, Principal};
-use proto::webhooks::{GetDeliveryRequest, ListDeliveriesRequest, ListEndpointsRequest};
+use proto::{
+    events::{EndpointDisabled, subject},
+    webhooks::{GetDeliveryRequest, ListDeliveriesRequest, ListEndpointsRequest},
+};
 use testkit::receiver::Answer;
 
 use wire::open2b::Operation;
@@ -17,6 +20,7 @@ over_both! {
     deliveries_are_paged_newest_first_and_filtered,
     a_replay_sends_again_and_is_idempotent_while_pending,
     endpoints_and_deliveries_are_told_apart_by_their_kind,
+    a_disabled_app_is_announced_by_its_name,
     only_operators_are_answered,
     bad_questions_say_what_would_be_right,
 }
@@ -95,6 +99,14 @@ async fn endpoints_and_deliveries_are_told_apart_by_their_kind(dispatcher: Dispa
     let wrong = ListDeliveriesRequest { kind: Some("letter".to_owned()), ..Default::default() };
     let error = dispatcher.deliveries(wrong).await.unwrap_err();
     assert_eq!((error.code(), error.message()), (Code::InvalidData, "kind must be one of webhook, callback"));
+}
+
+async fn a_disabled_app_is_announced_by_its_name(dispatcher: Dispatcher) {
+    dispatcher.app().await;
+    let endpoint = dispatcher.set_app_disabled(true).await.unwrap();
+    let told: EndpointDisabled = dispatcher.announcement(subject::ENDPOINT_DISABLED).await;
+    assert_eq!((told.endpoint_id, told.reason), (endpoint.endpoint_id, "operator".to_owned()));
+    assert_eq!((told.marketplace_id.as_deref(), told.instance_id.as_str()), (Some(APP), ""));
 }
 
 async fn only_operators_are_answered(dispatcher: Dispatcher) {

@@ -71,6 +71,7 @@ pub(super) fn settings(
         nats: None,
         redis: None,
         artifacts: None,
+        minimum_notice_days: None,
         telemetry: TelemetryConfig::default(),
         admin: AdminConfig { listen: bound.admin.local_addr()? },
         lifecycle: LifecycleConfig { drain_seconds: DRAIN_SECONDS },

@@ -2,6 +2,7 @@
 
 mod around;
 mod buy;
+mod guest_book;
 mod marketplace;
 mod operator;
 mod ports;
@@ -15,6 +16,7 @@ use std::{env, path::PathBuf, time::Duration};
 
 use buy::Stopwatch;
 use clap::Args;
+pub use guest_book::NextRelease;
 use platform::{
     Shutdown, lifecycle,
     telemetry::{LogFormat, Telemetry, TelemetryConfig},
@@ -26,7 +28,7 @@ const DEFAULT_FOLDER: &str = "data/demo";
 /// How long the last spans may take on their way to the collector.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
-/// Try the marketplace: seven apps, a stand-in for Stripe, and a shop that buys.
+/// Try the marketplace: nine apps, one of them on a server of its own, a stand-in for Stripe, and a shop that buys.
 ///
 /// Everything runs in this process and listens on this machine only. What is bought stays in the data folder.
 #[derive(Debug, Default, Args)]
@@ -39,7 +41,7 @@ pub struct DemoArgs {
     /// The folder that keeps everything; `data/demo` where none is named.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Take five ports from this one on, in place of 8080 to 8082, 8090 and 12111.
+    /// Take six ports from this one on, in place of 8080 to 8082, 8090, 12111 and 8091.
     #[arg(long, value_name = "PORT", conflicts_with = "ephemeral")]
     port_base: Option<u16>,
     /// Take any free ports.

@@ -61,6 +61,17 @@ struct KnownVendor {
 }
 
 #[derive(Deserialize)]
+struct ImportedHosted {
+    #[serde(default)]
+    app_secret: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+struct AppSecret {
+    secret: Secret,
+}
+
+#[derive(Deserialize)]
 struct Refusal {
     message: String,
 }
@@ -97,6 +108,41 @@ impl Operator {
             StatusCode::CREATED | StatusCode::CONFLICT => Ok(()),
             _ => Err(refused(response).await),
         }
+    }
+
+    /// Imports a hosted app's release, which is its manifest; one that is there already is left as it is. The answer to
+    /// the first one has the app's secret.
+    pub(super) async fn import_hosted(
+        &self,
+        vendor: &str,
+        manifest: String,
+        signature: &str,
+    ) -> anyhow::Result<Option<Secret>> {
+        let request = self
+            .http
+            .post(self.hosted_releases_url(vendor))
+            .bearer_auth(self.key.expose())
+            .header("content-type", "application/json")
+            .header("x-vendor-signature", signature)
+            .body(manifest);
+        let response = request.send().await?;
+        match response.status() {
+            StatusCode::CREATED => Ok(response.json::<ImportedHosted>().await?.app_secret),
+            StatusCode::CONFLICT => Ok(None),
+            _ => Err(refused(response).await),
+        }
+    }
+
+    /// Where a hosted app's releases are posted.
+    pub(super) fn hosted_releases_url(&self, vendor: &str) -> String {
+        format!("{}/admin/vendors/{vendor}/releases?kind=hosted", self.gateway)
+    }
+
+    /// A new secret for an app whose own was lost between two starts.
+    pub(super) async fn renew_app_secret(&self, app: &str) -> anyhow::Result<Secret> {
+        let request = self.request(Method::POST, &format!("/admin/apps/{app}/secret"));
+        let renewed: AppSecret = self.call(request.json(&json!({ "overlap_seconds": 0 }))).await?;
+        Ok(renewed.secret)
     }
 
     /// The shop of this identifier, if it is registered.

@@ -11,10 +11,11 @@ use tokio::net::TcpListener;
 /// Which ports are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ports {
-    /// 8080 for the API, 8081 for Stripe's events, 8082 for the admin port, 8090 for the shop, 12111 for stripe-sim.
+    /// 8080 for the API, 8081 for Stripe's events, 8082 for the admin port, 8090 for the shop, 12111 for stripe-sim,
+    /// 8091 for the hosted app.
     #[default]
     Usual,
-    /// From this one on: the API, Stripe's events, the admin port, the shop, stripe-sim.
+    /// From this one on: the API, Stripe's events, the admin port, the shop, stripe-sim, the hosted app.
     From(u16),
     /// Whatever is free.
     Free,
@@ -28,6 +29,7 @@ struct Numbers {
     admin: u16,
     shop: u16,
     stripe: u16,
+    hosted: u16,
 }
 
 /// The listeners.
@@ -37,6 +39,7 @@ pub(super) struct Bound {
     pub(super) admin: TcpListener,
     pub(super) shop: TcpListener,
     pub(super) stripe: TcpListener,
+    pub(super) hosted: TcpListener,
 }
 
 impl Ports {
@@ -49,16 +52,24 @@ impl Ports {
             admin: bind("the admin port", numbers.admin).await?,
             shop: bind("the shop", numbers.shop).await?,
             stripe: bind("the stand-in for Stripe", numbers.stripe).await?,
+            hosted: bind("the hosted app", numbers.hosted).await?,
         })
     }
 
     fn numbers(self) -> anyhow::Result<Numbers> {
         Ok(match self {
-            Self::Usual => Numbers { gateway: 8080, payments: 8081, admin: 8082, shop: 8090, stripe: 12111 },
-            Self::Free => Numbers { gateway: 0, payments: 0, admin: 0, shop: 0, stripe: 0 },
+            Self::Usual => Numbers {
+                gateway: 8080,
+                payments: 8081,
+                admin: 8082,
+                shop: 8090,
+                stripe: 12111,
+                hosted: 8091,
+            },
+            Self::Free => Numbers { gateway: 0, payments: 0, admin: 0, shop: 0, stripe: 0, hosted: 0 },
             Self::From(base) => {
-                let Some(_) = base.checked_add(4).filter(|_| base > 0) else {
-                    bail!("--port-base must leave room for five ports: from 1 to 65531");
+                let Some(_) = base.checked_add(5).filter(|_| base > 0) else {
+                    bail!("--port-base must leave room for six ports: from 1 to 65530");
                 };
                 Numbers {
                     gateway: base,
@@ -66,6 +77,7 @@ impl Ports {
                     admin: base + 2,
                     shop: base + 3,
                     stripe: base + 4,
+                    hosted: base + 5,
                 }
             }
         })
@@ -77,7 +89,7 @@ async fn bind(what: &str, port: u16) -> anyhow::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
             "port {port} for {what} is taken by another program; \
-             --port-base N takes five ports from N on, --ephemeral takes free ones"
+             --port-base N takes six ports from N on, --ephemeral takes free ones"
         ),
         bound => bound.with_context(|| format!("cannot listen on {address} for {what}")),
     }
@@ -88,11 +100,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_ports_follow_the_base_and_must_fit() {
+    fn six_ports_follow_the_base_and_must_fit() {
         let numbers = Ports::From(9000).numbers().unwrap();
-        assert_eq!((numbers.gateway, numbers.stripe), (9000, 9004));
-        assert!(Ports::From(65_531).numbers().is_ok());
-        assert!(Ports::From(65_532).numbers().is_err());
+        assert_eq!((numbers.gateway, numbers.hosted), (9000, 9005));
+        assert!(Ports::From(65_530).numbers().is_ok());
+        assert!(Ports::From(65_531).numbers().is_err());
         assert!(Ports::From(0).numbers().is_err());
     }
 

@@ -6,9 +6,11 @@ use anyhow::Context as _;
 use platform::{Clock, Random, Shutdown, admin, lifecycle::Tasks, secret::Secret, telemetry::Telemetry};
 use serde::{Deserialize, Serialize};
 use stripe_sim::{SimConfig, StripeSim, WebhookEndpoint};
+use tenant::Client;
 use tokio::net::TcpListener;
 
 use super::{
+    guest_book::{NextRelease, Publisher},
     marketplace::{self, DemoKeys},
     operator::{Operator, ShopKeys},
     ports::{Bound, Ports},
@@ -48,6 +50,10 @@ pub struct Demo {
     pub stripe_url: String,
     /// The shop.
     pub shop_url: String,
+    /// The hosted app, which shows the shops that have it.
+    pub hosted_url: String,
+    /// A newer version of it, ready to be published.
+    pub next_release: NextRelease,
     /// `/livez`, `/readyz`, `/metrics`, where the process serves them.
     pub admin_url: Option<String>,
     /// The operator's `ak_…`.
@@ -113,7 +119,7 @@ pub async fn start(
     // Whatever fails from here on takes down what was started before it.
     let guard = shutdown.clone().drop_guard();
     let settings = marketplace::settings(&folder.path, secrets, &folder.keys, &bound, &urls)?;
-    let Bound { gateway, payments, admin, shop, stripe } = bound;
+    let Bound { gateway, payments, admin, shop, stripe, hosted } = bound;
     let mut assembly = Assembly::start(settings, Listeners { gateway, payments }, shutdown.clone()).await?;
     // Only now is it certain that no other demo runs on this folder: what the file says is of one that was killed.
     private::remove(&folder.path.join(FILE))?;
@@ -122,8 +128,8 @@ pub async fn start(
         tokio::spawn(admin::serve(admin, assembly.readiness(), telemetry.metrics(), shutdown.clone()));
     }
     assembly.until_ready().await?;
-    let shop_keys = open_for_business(assembly.tasks(), shop, &folder, &urls).await?;
-    let mut demo = folder.describe(&urls, shop_keys, telemetry.is_some());
+    let open = open_for_business(assembly.tasks(), shop, hosted, &folder, &urls).await?;
+    let mut demo = folder.describe(&urls, open, telemetry.is_some());
     demo.ready_ms = clock.now_ms() - began_ms;
     demo.write()?;
     guard.disarm();
@@ -146,25 +152,44 @@ pub(super) async fn start_stripe(
     Ok(())
 }
 
+/// What came of opening.
+pub(super) struct Open {
+    shop: ShopKeys,
+    next_release: NextRelease,
+}
+
 /// Publishes the apps, registers the shop, opens it, and gives it an app of which a newer version is published then.
 pub(super) async fn open_for_business(
     tasks: &mut Tasks,
-    listener: TcpListener,
+    shop: TcpListener,
+    hosted: TcpListener,
     folder: &Folder,
     urls: &Urls,
-) -> anyhow::Result<ShopKeys> {
+) -> anyhow::Result<Open> {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let operator = Operator::new(http.clone(), urls.gateway.clone(), folder.admin_key.clone());
     let keys = marketplace::register(&operator, &folder.path, &urls.shop).await?;
-    let is_new = !folder.path.join(shop::FOLDER).exists();
     marketplace::publish(&operator, &folder.keys, &samples::FIRST).await?;
-    shop::open(tasks, listener, &folder.path, urls, &keys).await?;
-    if is_new {
-        let (app, version) = samples::INSTALLED;
-        Pages::new(http, &urls.shop).install(app, version).await.context("fitting out the shop")?;
-    }
+    let client = Client::new(shop::client(&urls.gateway, &keys)?, Random::system())?;
+    let publisher = Publisher::new(&operator, folder, &urls.hosted).await?;
+    let next_release = publisher.open(tasks, hosted, &client).await?;
+    shop::open(tasks, shop, &folder.path, urls, &keys).await?;
+    fit_out(&client, &Pages::new(http, &urls.shop)).await.context("fitting out the shop")?;
     marketplace::publish(&operator, &folder.keys, &samples::THEN).await?;
-    Ok(keys)
+    Ok(Open { shop: keys, next_release })
+}
+
+/// Gives the shop its first app, once: the marketplace's record says whether it ever had it, also where the one who
+/// tries the demo has removed it.
+async fn fit_out(client: &Client, shop: &Pages) -> anyhow::Result<()> {
+    let (app, version) = samples::INSTALLED;
+    if !client.installations(Some(&app.parse()?)).await?.is_empty() {
+        return Ok(());
+    }
+    // A demo that was killed may have left it on its way.
+    let is_coming = shop.status().await?.has(app);
+    let installed = if is_coming { shop.wait_for(app).await } else { shop.install(app, version).await };
+    installed.map(drop)
 }
 
 /// The folder, without what an earlier process said of itself there.
@@ -190,7 +215,8 @@ impl Folder {
         Ok((Self { path, admin_key: secrets.admin_key.clone(), keys }, secrets))
     }
 
-    pub(super) fn describe(&self, urls: &Urls, shop: ShopKeys, has_admin: bool) -> Demo {
+    pub(super) fn describe(&self, urls: &Urls, open: Open, has_admin: bool) -> Demo {
+        let Open { shop, next_release } = open;
         let shown = |secret: &Secret| secret.expose().to_owned();
         Demo {
             pid: std::process::id(),
@@ -199,6 +225,8 @@ impl Folder {
             payments_url: urls.payments.clone(),
             stripe_url: urls.stripe.clone(),
             shop_url: urls.shop.clone(),
+            hosted_url: urls.hosted.clone(),
+            next_release,
             admin_url: has_admin.then(|| urls.admin.clone()),
             admin_key: shown(&self.admin_key),
             instance_id: shop.instance_id,

@@ -13,10 +13,10 @@ pub(super) struct Vendor {
 }
 
 /// Those who publish the samples.
-pub(super) const VENDORS: [Vendor; 2] = [
-    Vendor { name: "carphacom", display_name: "CarphaCom" },
-    Vendor { name: "atelier", display_name: "Atelier" },
-];
+pub(super) const VENDORS: [Vendor; 2] = [Vendor { name: "carphacom", display_name: "CarphaCom" }, ATELIER];
+
+/// The one that also has an app on a server of its own.
+pub(super) const ATELIER: Vendor = Vendor { name: "atelier", display_name: "Atelier" };
 
 /// One version of a sample.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ macro_rules! files {
 pub(super) const INSTALLED: (&str, &str) = ("@carphacom/seo-essentials", "1.0.0");
 
 /// What is published before the shop is fitted out.
-pub(super) const FIRST: [Sample; 7] = [
+pub(super) const FIRST: [Sample; 8] = [
     Sample {
         vendor: "carphacom",
         version: "1.0.0",
@@ -124,6 +124,18 @@ pub(super) const FIRST: [Sample; 7] = [
             "index.html" from "stock-watch/index.html",
             "app.js" from "stock-watch/app.js",
             "README.md" from "stock-watch/README.md",
+        ),
+    },
+    Sample {
+        vendor: "carphacom",
+        version: "1.0.0",
+        kind: "static",
+        security: false,
+        files: files!(
+            "manifest.json" from "size-chart/manifest.json",
+            "index.html" from "size-chart/index.html",
+            "app.js" from "size-chart/app.js",
+            "README.md" from "size-chart/README.md",
         ),
     },
 ];
@@ -216,8 +228,8 @@ mod tests {
             free += usize::from(manifest.price_eur.is_free());
         }
         assert_eq!(types, AppType::ALL.into_iter().collect());
-        assert_eq!((versions.len(), versions.values().filter(|count| **count == 2).count()), (7, 2));
-        assert_eq!(free, 3, "two versions of one, one of another");
+        assert_eq!((versions.len(), versions.values().filter(|count| **count == 2).count()), (8, 2));
+        assert_eq!(free, 4, "two versions of one, one of two others");
         assert!(all().any(|sample| sample.security));
         assert!(versions.contains_key(INSTALLED.0));
     }

@@ -13,7 +13,7 @@ use url::Url;
 use super::{operator::ShopKeys, urls::Urls};
 
 /// What the shop keeps of its own, inside the demo's folder.
-pub(super) const FOLDER: &str = "shop";
+const FOLDER: &str = "shop";
 /// Where receipts go: a name that RFC 2606 keeps free of people.
 const EMAIL: &str = "merchant@shop.example";
 /// As long as the shop holds an answer back.
@@ -36,7 +36,7 @@ pub(super) async fn open(
     Ok(())
 }
 
-fn client(gateway: &str, keys: &ShopKeys) -> anyhow::Result<ClientConfig> {
+pub(super) fn client(gateway: &str, keys: &ShopKeys) -> anyhow::Result<ClientConfig> {
     Ok(ClientConfig {
         url: gateway.parse()?,
         publishable_key: Secret::new(&keys.publishable_key),
@@ -82,13 +82,13 @@ impl Pages {
 
     /// Presses Buy; where the buyer is sent to pay.
     pub(super) async fn buy(&self, app: &str, version: &str) -> anyhow::Result<Url> {
-        let answer = self.press("buy", app, version).await?;
+        let answer = self.press("buy", app, app, version).await?;
         location(&answer)?.parse().context("the shop sends the buyer to no URL")
     }
 
-    /// Presses Install, and waits until it is done.
+    /// Presses Install on the page that asks about a static app, and waits until it is done.
     pub(super) async fn install(&self, app: &str, version: &str) -> anyhow::Result<AppStatus> {
-        self.press("install", app, version).await?;
+        self.press("install", &format!("{app}/consent"), app, version).await?;
         self.wait_for(app).await
     }
 
@@ -100,13 +100,8 @@ impl Pages {
     /// Waits until the app is installed.
     pub(super) async fn wait_for(&self, app: &str) -> anyhow::Result<AppStatus> {
         let status = self.ask(&format!("?wait_for={app}&seconds={PATIENCE_SECONDS}")).await?;
-        let (came, known) = (status.open_checkouts == 0, status.find(app));
-        let why = match known.as_ref().and_then(|app| app.problem.clone()) {
-            Some(problem) => problem,
-            None if came => "it is still being installed".to_owned(),
-            None => "no licence has arrived for its checkout".to_owned(),
-        };
-        match known {
+        let why = status.why_not(app).to_owned();
+        match status.find(app) {
             Some(app) if app.state == "installed" => Ok(app),
             _ => bail!("{app} is not installed after {PATIENCE_SECONDS} s: {why}"),
         }
@@ -119,8 +114,8 @@ impl Pages {
         answer.json().await.context("the shop's status cannot be read")
     }
 
-    async fn press(&self, button: &str, app: &str, version: &str) -> anyhow::Result<Response> {
-        let form = self.open(app).await?;
+    async fn press(&self, button: &str, page: &str, app: &str, version: &str) -> anyhow::Result<Response> {
+        let form = self.open(page).await?;
         let fields = [("csrf", form.token.as_str()), ("app", app), ("version", version), ("allowed", "")];
         let request = self.http.post(format!("{}/admin/marketplace/{button}", self.url));
         let answer = request.header(header::COOKIE, form.cookie).form(&fields).send().await?;
@@ -132,8 +127,8 @@ impl Pages {
         Ok(answer)
     }
 
-    async fn open(&self, app: &str) -> anyhow::Result<Form> {
-        let answer = self.http.get(format!("{}/admin/marketplace/app/{app}", self.url)).send().await?;
+    async fn open(&self, page: &str) -> anyhow::Result<Form> {
+        let answer = self.http.get(format!("{}/admin/marketplace/app/{page}", self.url)).send().await?;
         ensure!(answer.status().is_success(), "the app's page in the shop answers {}", answer.status());
         let cookie = answer.headers().get(header::SET_COOKIE).and_then(|value| value.to_str().ok());
         let cookie = cookie.and_then(|cookie| cookie.split(';').next()).context("the shop sets no cookie")?;
@@ -148,6 +143,15 @@ impl Status {
     /// The app, if the shop knows of it.
     pub(super) fn find(self, app: &str) -> Option<AppStatus> {
         self.apps.into_iter().find(|known| known.marketplace_id == app)
+    }
+
+    /// Why the app is not installed.
+    fn why_not(&self, app: &str) -> &str {
+        match self.apps.iter().find(|known| known.marketplace_id == app) {
+            Some(known) => known.problem.as_deref().unwrap_or("it is still being installed"),
+            None if self.open_checkouts > 0 => "no licence has arrived for its checkout",
+            None => "its installation was cancelled or given up; the app's page in the shop says why",
+        }
     }
 
     /// Whether the app is here or on its way.
@@ -177,5 +181,17 @@ mod tests {
         let page = r#"<form><input type="hidden" name="csrf" value="abc123"><button>Buy</button></form>"#;
         assert_eq!(token(page), Some("abc123"));
         assert_eq!(token("<p>nothing to press</p>"), None);
+    }
+
+    #[test]
+    fn an_app_that_was_cancelled_is_not_told_as_still_coming() -> serde_json::Result<()> {
+        let none: Status = serde_json::from_str(r#"{"apps":[],"open_checkouts":0}"#)?;
+        assert!(none.why_not("@v/app").contains("cancelled or given up"));
+        let unpaid: Status = serde_json::from_str(r#"{"apps":[],"open_checkouts":1}"#)?;
+        assert!(unpaid.why_not("@v/app").contains("no licence has arrived"));
+        let app = r#"{"marketplace_id":"@v/app","version":"1.0.0","state":"pending"}"#;
+        let coming: Status = serde_json::from_str(&format!(r#"{{"apps":[{app}],"open_checkouts":1}}"#))?;
+        assert_eq!(coming.why_not("@v/app"), "it is still being installed");
+        Ok(())
     }
 }

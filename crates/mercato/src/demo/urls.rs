@@ -10,6 +10,8 @@ pub(super) struct Urls {
     pub(super) admin: String,
     pub(super) shop: String,
     pub(super) stripe: String,
+    /// The hosted app, with a slash at its end: it is what its manifest says.
+    pub(super) hosted: String,
 }
 
 impl Urls {
@@ -23,6 +25,7 @@ impl Urls {
             admin: url(&bound.admin)?,
             shop: url(&bound.shop)?,
             stripe: url(&bound.stripe)?,
+            hosted: format!("{}/", url(&bound.hosted)?),
         })
     }
 }

@@ -50,6 +50,9 @@ pub struct Config {
     /// Where releases are kept; without it in the data folder.
     #[serde(default)]
     pub artifacts: Option<catalog_svc::config::ArtifactsConfig>,
+    /// What vendors may ask of shops.
+    #[serde(default)]
+    pub catalog: CatalogRules,
     /// The public REST API.
     pub http: gateway::HttpConfig,
     /// How much one caller may ask.
@@ -63,6 +66,14 @@ pub struct Config {
     /// How webhooks are delivered to the shops.
     #[serde(default)]
     pub delivery: DeliveryConfig,
+}
+
+/// What vendors may ask of shops: those of catalog-svc's keys that are no secrets.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CatalogRules {
+    /// Days that shops have at least before a release may be required of them; 30 when nothing is said.
+    pub minimum_notice_days: Option<u32>,
 }
 
 /// Where Stripe's events arrive.
@@ -110,6 +121,7 @@ impl Config {
             nats: self.bus.clone(),
             redis: self.redis.clone(),
             artifacts: self.artifacts.clone(),
+            minimum_notice_days: self.catalog.minimum_notice_days,
             telemetry: self.telemetry.clone(),
             admin: self.admin.clone(),
             lifecycle: self.lifecycle.clone(),
@@ -175,6 +187,7 @@ mod tests {
             ("MERCATO__HTTP__PUBLIC_URL", "nowhere", "http.public_url"),
             ("DATABASE_URL", "mysql://hunter2@db", "database.url"),
             ("MERCATO__DELIVERY__JITTER", "2.0", "delivery.jitter"),
+            ("MERCATO__CATALOG__MINIMUM_NOTICE_DAYS", "4000", "catalog.minimum_notice_days"),
             ("MERCATO__STRIPE__SECRET", "hunter2", "unknown key `secret`"),
         ];
         for (name, value, says) in wrong {

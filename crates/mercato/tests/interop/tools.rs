@@ -11,10 +11,12 @@ use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command, sync::OnceCell};
 
 /// The scripts, and what they need of npm; Python's packages are pinned beside the vectors of `wire`.
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 8] = [
     ("package.json", include_str!("../../interop/package.json")),
     ("package-lock.json", include_str!("../../interop/package-lock.json")),
+    ("browsing.mjs", include_str!("../../interop/browsing.mjs")),
     ("browser.mjs", include_str!("../../interop/browser.mjs")),
+    ("hosted.mjs", include_str!("../../interop/hosted.mjs")),
     ("sign_event.mjs", include_str!("../../interop/sign_event.mjs")),
     ("verify_token.mjs", include_str!("../../interop/verify_token.mjs")),
     ("shop.py", include_str!("../../interop/shop.py")),

@@ -91,6 +91,20 @@ impl Agent {
         self.send(&page, &format!("/admin/marketplace/{button}"), &fields).await
     }
 
+    /// The page that asks before something is done with an app (`consent`, `remove`), and its button.
+    pub(crate) async fn confirm(&self, question: &str, button: &str, app: &str) {
+        let page = self.open(&format!("/admin/marketplace/app/{app}/{question}")).await;
+        let html = String::from_utf8_lossy(&page.bytes);
+        let hidden = |name: &str| {
+            let field = format!("name=\"{name}\" value=\"");
+            html.split(&field).nth(1).map(|rest| rest.split('"').next().unwrap().to_owned())
+        };
+        let names = ["app", "version", "allowed", "after"];
+        let fields: Vec<_> = names.iter().filter_map(|name| Some((*name, hidden(name)?))).collect();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.send(&page, &format!("/admin/marketplace/{button}"), &fields).await;
+    }
+
     /// The button under "Bought something that isn't here?".
     pub(crate) async fn look_for_licenses(&self) {
         let page = self.open("/admin/plugins").await;

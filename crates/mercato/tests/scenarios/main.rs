@@ -9,7 +9,12 @@
 #[macro_use]
 mod stage;
 
+mod app;
 mod feed;
+mod hosted_installs;
+mod hosted_life;
+mod hosted_requests;
+mod hosted_versions;
 mod limits;
 mod operators;
 mod packages;

@@ -31,6 +31,7 @@ scenarios! {
 const FEED: &str = "/store/marketplace/feed";
 const UPDATES: &str = "/store/marketplace/updates";
 const CHECKOUT: &str = "/store/marketplace/checkout/session";
+const INSTALLATIONS: &str = "/store/marketplace/installations";
 const VERIFY: &str = "/store/marketplace/license/verify";
 /// What must never come back, wherever it was put.
 const PRIVATE: &str = "buyer@customers.example";
@@ -287,6 +288,12 @@ async fn the_document_of_the_api_names_every_call_of_the_shops(stage: Arc<Stage>
         ("post", VERIFY),
         ("post", "/store/marketplace/license/deactivate"),
         ("get", "/store/marketplace/licenses"),
+        ("post", INSTALLATIONS),
+        ("get", INSTALLATIONS),
+        ("get", "/store/marketplace/installations/{id}"),
+        ("delete", "/store/marketplace/installations/{id}"),
+        ("post", "/store/marketplace/installations/{id}/update"),
+        ("post", "/store/marketplace/installations/introspect"),
         ("get", "/.well-known/mercato.json"),
     ];
     for (method, path) in calls {

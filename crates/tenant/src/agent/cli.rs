@@ -28,7 +28,10 @@ enum Command {
     /// the marketplace. To buy, it also needs TENANT_INSTANCE_ID, TENANT_ADMIN_EMAIL and TENANT_WEBHOOK_SECRET.
     ///
     /// The marketplace's operator registers the shop under TENANT_PUBLIC_URL, and hands out the two keys, the instance id
-    /// and the webhook secret. All that is kept lies in TENANT_DATA: state.json, and the apps under plugins/.
+    /// and the webhook secret. Hosted and static apps also need TENANT_SECRET_KEY.
+    ///
+    /// All that is kept lies in TENANT_DATA: state.json, the plugins under plugins/, and static apps under static/. The
+    /// agent serves none of them: plugins are for the shop's backend to load, static apps for its front end to show.
     #[command(after_help = EXAMPLE)]
     Serve(Box<ServeArgs>),
 }
@@ -63,7 +66,8 @@ struct ServeArgs {
     /// Verifies what the marketplace posts, whsec_…; several with commas between during a rotation.
     #[arg(long, env = "TENANT_WEBHOOK_SECRET", value_delimiter = ',', value_parser = webhook_secret, hide_env_values = true)]
     webhook_secret: Vec<WebhookSecret>,
-    /// The shop's secret key, sk_…; lets the administrator ask for the shop's licences.
+    /// The shop's secret key, sk_…; lets the administrator install hosted and static apps, and ask for the shop's
+    /// licences.
     #[arg(long, env = "TENANT_SECRET_KEY", value_parser = secret, hide_env_values = true)]
     secret_key: Option<Secret>,
     /// The buyer's e-mail address at checkout.

@@ -11,7 +11,7 @@ use crate::client::ClientConfig;
 pub struct AgentConfig {
     /// How browsers and the marketplace reach the shop.
     pub public_url: Url,
-    /// Keeps the state file and the plugin folder.
+    /// Keeps the state file, the plugins and the static apps.
     pub data: PathBuf,
     /// The marketplace; without it the shop shows its local plugins only.
     pub marketplace: Option<ClientConfig>,

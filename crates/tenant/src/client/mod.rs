@@ -136,7 +136,10 @@ impl Client {
 
     /// One app with all its versions and the keys that vouch for them.
     pub async fn product(&self, app: &MarketplaceId) -> Result<ProductDetail, ClientError> {
-        self.transport.json(self.transport.get(&format!("{STORE}/feed/{app}"))?).await
+        let request = self.transport.get(&format!("{STORE}/feed/{app}"))?;
+        let detail: ProductDetail = self.transport.json(request).await?;
+        // Whose keys are asked for follows from the name: another app's would be those of another vendor.
+        if detail.product.marketplace_id == *app { Ok(detail) } else { Err(ClientError::Unreadable) }
     }
 
     /// What is newer than the given versions. Apps that the marketplace doesn't know are left out of the answer.

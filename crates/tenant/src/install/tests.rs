@@ -238,3 +238,38 @@ fn what_is_no_app_in_the_folder_is_passed_over() {
     fs::write(plugins.folder().join("broken/manifest.json"), "{").unwrap();
     assert!(plugins.list().unwrap().is_empty());
 }
+
+#[test]
+fn a_version_under_another_id_does_not_come_beside_the_installed_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = open(folder.path());
+    stage(&plugins, "1.0.0").commit().unwrap();
+    let renamed = manifest("@vendor/app", "app-2", "2.0.0", &["api:orders.write"]);
+    let zip = zip_of(&[("manifest.json", renamed.as_bytes()), ("index.js", b"2.0.0")]);
+    let refused = plugins.stage(&zip, &receipt("@vendor/app", "2.0.0")).unwrap_err();
+    assert!(matches!(refused, InstallError::IdChanged), "{refused:?}");
+    assert!(!plugins.folder().join("app-2").exists());
+    assert_eq!(running(&plugins).as_deref(), Some("1.0.0"));
+    plugins.remove(&"@vendor/app".parse().unwrap()).unwrap();
+    plugins.stage(&zip, &receipt("@vendor/app", "2.0.0")).unwrap().commit().unwrap();
+    assert!(plugins.folder().join("app-2/index.js").exists());
+}
+
+#[test]
+fn an_app_that_lies_in_two_folders_is_removed_from_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = open(folder.path());
+    stage(&plugins, "1.0.0").commit().unwrap();
+    fs::rename(plugins.folder().join("app"), plugins.folder().join("app-1")).unwrap();
+    let staged = plugins.stage(&app_zip("1.1.0"), &receipt("@vendor/app", "1.1.0"));
+    assert!(matches!(staged, Err(InstallError::IdChanged)), "{staged:?}");
+    plugins.remove(&"@vendor/app".parse().unwrap()).unwrap();
+    stage(&plugins, "1.1.0").commit().unwrap();
+    fs::create_dir(plugins.folder().join("app-1")).unwrap();
+    for file in ["manifest.json", RECEIPT] {
+        fs::copy(plugins.folder().join("app").join(file), plugins.folder().join("app-1").join(file)).unwrap();
+    }
+    plugins.remove(&"@vendor/app".parse().unwrap()).unwrap();
+    assert!(plugins.list().unwrap().is_empty());
+    assert_eq!(leftovers(&plugins), 0);
+}

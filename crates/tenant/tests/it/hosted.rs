@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tenant::{Client, ClientConfig, client::InstallationState};
 
 use super::{
-    marketplace::{Marketplace, PK, Release, SK, key},
+    marketplace::{Marketplace, PK, SK},
+    release::{Release, key},
     shop::{Page, Shop, between},
 };
 
@@ -32,6 +33,10 @@ async fn consent(shop: &Shop, button: &str) -> Page {
 
 async fn detail(shop: &Shop) -> String {
     shop.get(&format!("/admin/marketplace/app/{NOTES}")).await.html
+}
+
+async fn detail_once(shop: &Shop, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    shop.page_once(what, &format!("/admin/marketplace/app/{NOTES}"), wanted).await
 }
 
 async fn installed() -> (Marketplace, Shop) {
@@ -88,7 +93,7 @@ async fn an_app_is_installed_with_what_the_administrator_has_seen() {
     );
     let plugins = shop.get("/admin/plugins").await;
     let row = plugins.card(NOTES);
-    assert!(row.contains("App notes") && row.contains("You allowed: Read your orders."), "{row}");
+    assert!(row.contains("App notes") && row.contains("You allowed: Read your orders<"), "{row}");
     assert_eq!(
         std::fs::read_dir(shop.plugins()).unwrap().count(),
         1,
@@ -105,7 +110,7 @@ async fn without_the_question_nothing_is_installed() {
     assert_eq!(app["state"], "waiting", "{app}");
     assert!(detail(&shop).await.contains("Read your orders"));
     assert_eq!(acts(&marketplace, "POST"), Vec::<Value>::new());
-    shop.post("/admin/marketplace/jobs", &[("app", NOTES), ("act", "accept")]).await;
+    shop.accept(NOTES).await;
     assert_eq!(shop.settled(NOTES).await["state"], "installed");
 }
 
@@ -124,6 +129,7 @@ async fn an_update_that_asks_for_more_is_asked_about_and_may_be_left() {
         assert!(page.contains(text), "{text} in {page}");
     }
     assert!(shop.get("/admin/plugins").await.card(NOTES).contains(r#"data-update="1.1.0""#));
+    assert!(shop.get("/admin/marketplace").await.card(NOTES).contains("Update to 1.1.0"));
     let asked = shop.get(&format!("/admin/marketplace/app/{NOTES}/consent")).await.html;
     assert!(asked.contains("from 1.0.0 to 1.1.0") && asked.contains("It may already"), "{asked}");
     assert_eq!(acts(&marketplace, "POST").len(), 1, "looking changes nothing");
@@ -156,12 +162,7 @@ async fn while_the_app_has_not_answered_the_page_says_so_and_looks_again() {
     marketplace.world().registry.is_silent = true;
     offer_update(&marketplace);
     consent(&shop, "update").await;
-    let page = loop {
-        let page = detail(&shop).await;
-        if !page.contains("Installing…") {
-            break page;
-        }
-    };
+    let page = detail_once(&shop, "the end of the job", |page| !page.contains("Installing…")).await;
     assert!(page.contains("Updating to 1.1.0…") && page.contains(r#"http-equiv="refresh""#), "{page}");
     assert!(page.contains("https://acme.example/1.0.0"), "the old one is open until then");
     marketplace.world().registry.settle(NOTES);
@@ -177,12 +178,7 @@ async fn a_removal_is_asked_about_and_then_done() {
     assert!(asked.html.contains("Remove App notes?") && asked.html.contains("Keep it"));
     assert!(acts(&marketplace, "DELETE").is_empty());
     shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
-    let page = loop {
-        let page = detail(&shop).await;
-        if page.contains("being told") {
-            break page;
-        }
-    };
+    let page = detail_once(&shop, "the removal", |page| page.contains("being told")).await;
     assert!(page.contains("Removing…") && !page.contains("https://acme.example/1.0.0"), "access has ended");
     marketplace.world().registry.settle(NOTES);
     let page = detail(&shop).await;
@@ -193,17 +189,50 @@ async fn a_removal_is_asked_about_and_then_done() {
 }
 
 #[tokio::test]
+async fn a_removal_that_takes_long_is_looked_at_seldom_and_holds_up_no_new_installation() {
+    let (marketplace, shop) = installed().await;
+    marketplace.world().registry.is_silent = true;
+    shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
+    detail_once(&shop, "the removal", |page| page.contains("being told")).await;
+    // NOW_MS
+    marketplace.world().registry.find(NOTES).unwrap()["updated_at"] = json!("2026-09-21T14:13:20Z");
+    assert!(detail(&shop).await.contains(r#"http-equiv="refresh" content="2""#));
+    shop.clock.advance(Duration::from_mins(1));
+    let page = detail(&shop).await;
+    assert!(
+        page.contains(r#"http-equiv="refresh" content="30""#) && page.contains("Install again"),
+        "{page}"
+    );
+    assert!(shop.get("/admin/plugins").await.card(NOTES).contains("/consent"));
+    marketplace.world().registry.is_silent = false;
+    consent(&shop, "install").await;
+    assert_eq!(shop.settled(NOTES).await["state"], "installed");
+}
+
+#[tokio::test]
+async fn an_app_whose_update_waits_for_the_administrator_can_still_be_opened_and_removed() {
+    let (marketplace, shop) = installed().await;
+    offer_update(&marketplace);
+    shop.post("/admin/marketplace/update", &[("app", NOTES), ("version", "1.1.0"), ("allowed", "")]).await;
+    assert_eq!(shop.settled(NOTES).await["state"], "waiting");
+    let remove = format!("/admin/marketplace/app/{NOTES}/remove");
+    let plugins = shop.get("/admin/plugins").await;
+    for page in [detail(&shop).await.as_str(), plugins.html.as_str()] {
+        assert!(page.contains("Allow and go on"), "{page}");
+        assert!(page.contains(r#"href="https://acme.example/1.0.0""#) && page.contains(&remove), "{page}");
+    }
+    assert!(shop.get(&remove).await.html.contains("Remove App notes?"));
+    shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
+    shop.status_once("the removal", |status| status["apps"] == json!([])).await;
+}
+
+#[tokio::test]
 async fn a_cancelled_installation_says_why_and_can_be_tried_again() {
     let marketplace = marketplace().await;
     let shop = Shop::connected_to(&marketplace).await;
     marketplace.world().registry.install_status = Some(500);
     consent(&shop, "install").await;
-    let page = loop {
-        let page = detail(&shop).await;
-        if !page.contains("Installing…") {
-            break page;
-        }
-    };
+    let page = detail_once(&shop, "the end of the job", |page| !page.contains("Installing…")).await;
     assert!(page.contains("was cancelled: the app has an error of its own (status 500)."), "{page}");
     marketplace.world().registry.install_status = None;
     consent(&shop, "install").await;
@@ -247,7 +276,7 @@ async fn a_new_key_of_a_known_vendor_is_looked_at_first() {
     shop.post("/admin/marketplace/install", &[("app", NOTES), ("version", "1.0.1")]).await;
     assert_eq!(shop.settled(NOTES).await["state"], "waiting");
     assert!(detail(&shop).await.contains(&key(5).key_id()));
-    shop.post("/admin/marketplace/jobs", &[("app", NOTES), ("act", "accept")]).await;
+    shop.accept(NOTES).await;
     assert_eq!(shop.settled(NOTES).await["version"], "1.0.1");
 }
 
@@ -274,9 +303,16 @@ async fn a_paid_app_is_bought_first_and_asked_about_when_its_licence_comes() {
     let thanks = shop.get("/admin/marketplace/thanks").await.html;
     assert!(thanks.contains("Read your orders") && thanks.contains("Allow and go on"), "{thanks}");
     assert!(acts(&marketplace, "POST").is_empty());
-    shop.post("/admin/marketplace/jobs", &[("app", NOTES), ("act", "accept")]).await;
+    shop.accept(NOTES).await;
     assert_eq!(shop.settled(NOTES).await["state"], "installed");
     assert!(shop.get("/admin/marketplace/thanks").await.html.contains(r#"data-step="installed""#));
+
+    marketplace.world().registry.is_down = true;
+    let thanks = shop.get("/admin/marketplace/thanks").await.html;
+    assert!(thanks.contains("can’t say right now") && !thanks.contains("is not installed"), "{thanks}");
+    shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
+    let thanks = shop.get("/admin/marketplace/thanks").await.html;
+    assert!(thanks.contains("is being removed"), "{thanks}");
 }
 
 #[tokio::test]
@@ -304,15 +340,28 @@ async fn while_the_marketplace_is_down_a_removal_waits_and_then_goes_on() {
     let (marketplace, shop) = installed().await;
     marketplace.world().is_down = true;
     shop.post("/admin/marketplace/remove", &[("app", NOTES), ("version", "1.0.0")]).await;
-    while shop.status().await["apps"][0]["problem"].is_null() {
-        tokio::task::yield_now().await;
-    }
+    shop.status_once("a failed try", |status| !status["apps"][0]["problem"].is_null()).await;
+    let row = shop.get("/admin/plugins").await;
+    assert!(row.card(NOTES).contains("ends as soon as the marketplace has been told"), "{}", row.card(NOTES));
     marketplace.world().is_down = false;
     shop.clock.advance(Duration::from_secs(2));
-    while shop.status().await["apps"] != json!([]) {
-        tokio::task::yield_now().await;
-    }
+    shop.status_once("the removal", |status| status["apps"] == json!([])).await;
     assert_eq!(acts(&marketplace, "DELETE").len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_before_it_is_paid_nor_when_it_is_here() {
+    let (_marketplace, shop) = installed().await;
+    let here = shop.get(&format!("/admin/marketplace/app/{NOTES}/consent")).await;
+    assert_eq!(here.location.as_deref(), Some("/admin/marketplace/app/@acme/notes"));
+
+    let marketplace = Marketplace::start().await;
+    marketplace.publish(Release::new(NOTES, "1.0.0", 9).of_kind("hosted"));
+    let shop = Shop::connected_to(&marketplace).await;
+    let unpaid = shop.get(&format!("/admin/marketplace/app/{NOTES}/consent")).await;
+    assert_eq!(unpaid.location.as_deref(), Some("/admin/marketplace/app/@acme/notes"));
+    let plugin = shop.get("/admin/marketplace/app/@acme/seo/consent").await;
+    assert_eq!(plugin.status, 303, "a plugin is not asked about here");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::{
-    marketplace::{APP, FREE, Marketplace, Release, key, zip_of},
+    marketplace::{APP, FREE, Marketplace},
+    release::{Release, key, zip_of},
     shop::Shop,
 };
 
@@ -101,7 +102,7 @@ async fn a_new_key_of_a_known_vendor_is_asked_about() {
     assert_eq!(shop.code_of("seo").unwrap(), "// seo 1.0.0");
     let page = shop.get("/admin/plugins").await;
     assert!(page.html.contains("Trust this key") && page.html.contains(&key(5).key_id()));
-    shop.post("/admin/marketplace/jobs", &[("app", FREE), ("act", "accept")]).await;
+    shop.accept(FREE).await;
     assert_eq!(shop.settled(FREE).await["version"], "1.1.0");
     assert_eq!(shop.code_of("seo").unwrap(), "// seo 1.1.0");
 }

@@ -9,6 +9,8 @@ use super::{
 };
 
 const DAY: Duration = Duration::from_hours(24);
+/// Each step waits for the disk, which others on the machine may keep busy.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn bought(marketplace: &Marketplace) -> Shop {
     let shop = Shop::connected_to(marketplace).await;
@@ -21,7 +23,7 @@ async fn bought(marketplace: &Marketplace) -> Shop {
 /// How the licence stands, once it has been asked about.
 async fn standing(shop: &Shop, wanted: &str) -> Value {
     let mut standing = Value::Null;
-    let patience = tokio::time::timeout(Duration::from_secs(20), async {
+    let patience = tokio::time::timeout(PATIENCE, async {
         while standing["standing"] != wanted {
             standing = shop.status().await["apps"][0]["license"].clone();
             tokio::task::yield_now().await;

@@ -3,9 +3,11 @@
 
 mod marketplace;
 mod registry;
+mod release;
 mod shop;
 
 mod buying;
+mod decisions;
 mod hosted;
 mod installing;
 mod licences;

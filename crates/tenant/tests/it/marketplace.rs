@@ -1,8 +1,7 @@
-//! The marketplace of these tests: real bytes, real signatures, a switch for each way to fail.
+//! The marketplace of these tests, with a switch for each way to fail.
 
 use std::{
     collections::BTreeMap,
-    io::{Cursor, Write as _},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -21,12 +20,12 @@ use wire::{
     keys::{Jwks, SigningKey},
     license_key::LicenseKey,
     license_token::{self, LicenseClaims, TOKEN_LIFETIME_SECS},
-    manifest::Manifest,
-    release::{self, ArtifactDigest},
 };
-use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::registry::{self, Registry};
+use super::{
+    registry::{self, Registry},
+    release::{Release, key},
+};
 
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 pub(crate) const INSTANCE: &str = "inst_01JAY2M3N4P5Q6R7S8T9V0W1X2";
@@ -34,24 +33,6 @@ pub(crate) const PK: &str = "pk_test_shop";
 pub(crate) const SK: &str = "sk_test_shop";
 pub(crate) const APP: &str = "@acme/invoices";
 pub(crate) const FREE: &str = "@acme/seo";
-
-/// A release as the marketplace has it.
-#[derive(Clone)]
-pub(crate) struct Release {
-    pub(crate) app: String,
-    /// `plugin`, `static` or `hosted`.
-    pub(crate) kind: &'static str,
-    pub(crate) version: String,
-    pub(crate) price: u32,
-    pub(crate) permissions: Vec<String>,
-    pub(crate) zip: Vec<u8>,
-    /// What is served, where it is not the same.
-    pub(crate) served: Option<Vec<u8>>,
-    /// The manifest that the feed shows, where it is not the same.
-    pub(crate) shown: Option<Value>,
-    pub(crate) vendor: SigningKey,
-    pub(crate) statement: SigningKey,
-}
 
 pub(crate) struct World {
     pub(crate) releases: Vec<Release>,
@@ -67,6 +48,8 @@ pub(crate) struct World {
     pub(crate) heard: Vec<String>,
     pub(crate) keys_of_checkouts: Vec<String>,
     pub(crate) registry: Registry,
+    /// The detail of which app is answered in place of another's.
+    pub(crate) impostors: BTreeMap<String, String>,
 }
 
 #[derive(Clone)]
@@ -75,114 +58,8 @@ pub(crate) struct Marketplace {
     world: Arc<Mutex<World>>,
 }
 
-pub(crate) fn key(seed: u8) -> SigningKey {
-    SigningKey::from_seed(&[seed; 32])
-}
-
 fn sealing() -> SealingKey {
     SealingKey::from_seed(&[9; 32])
-}
-
-impl Release {
-    pub(crate) fn new(app: &str, version: &str, price: u32) -> Self {
-        let name = app.split('/').nth(1).unwrap();
-        let mut release = Self {
-            app: app.to_owned(),
-            kind: "plugin",
-            version: version.to_owned(),
-            price,
-            permissions: vec!["api:orders.read".to_owned()],
-            zip: Vec::new(),
-            served: None,
-            shown: None,
-            vendor: key(1),
-            statement: key(2),
-        };
-        release.zip = zip_of(&[
-            ("manifest.json", release.manifest().to_string().as_bytes()),
-            ("index.js", format!("// {name} {version}").as_bytes()),
-        ]);
-        release
-    }
-
-    pub(crate) fn with_permissions(mut self, permissions: &[&str]) -> Self {
-        self.permissions = permissions.iter().map(ToString::to_string).collect();
-        let manifest = self.manifest_of_zip().to_string();
-        self.zip = zip_of(&[("manifest.json", manifest.as_bytes()), ("index.js", b"x")]);
-        self
-    }
-
-    pub(crate) fn of_kind(mut self, kind: &'static str) -> Self {
-        self.kind = kind;
-        self
-    }
-
-    pub(crate) fn manifest(&self) -> Value {
-        let mut manifest = self.manifest_of_zip();
-        if self.kind == "hosted" {
-            manifest["hosted"] = json!({ "installation_url": "https://acme.example/callbacks" });
-            manifest["entry"] = json!(format!("https://acme.example/{}", self.version));
-        }
-        manifest
-    }
-
-    fn manifest_of_zip(&self) -> Value {
-        let name = self.app.split('/').nth(1).unwrap();
-        json!({
-            "id": name, "marketplace_id": self.app, "name": format!("App {name}"), "version": self.version,
-            "type": "admin-extension", "carphacom_min_version": "1.0.0", "author": "Acme <Tools>",
-            "description": "Does one thing well.\n\nAnd tells how.", "price_eur": self.price, "entry": "./index.js",
-            "permissions": self.permissions,
-        })
-    }
-
-    /// What vendor and marketplace sign: the ZIP, or a hosted app's manifest in its canonical form.
-    fn signed_bytes(&self) -> Vec<u8> {
-        match self.kind {
-            "hosted" => Manifest::try_from(self.manifest()).unwrap().canonical(),
-            _ => self.zip.clone(),
-        }
-    }
-
-    fn sha256(&self) -> ArtifactDigest {
-        ArtifactDigest::of(&self.signed_bytes())
-    }
-
-    fn signatures(&self) -> (Value, Value) {
-        let (app, version) = (self.app.parse().unwrap(), self.version.parse().unwrap());
-        let statement = release::sign_statement(&self.statement, &app, &version, &self.sha256());
-        let signature = release::sign_artifact(&self.vendor, &self.signed_bytes());
-        let vendor = json!({ "key_id": self.vendor.key_id(), "value": signature });
-        (serde_json::to_value(statement).unwrap(), vendor)
-    }
-
-    fn product(&self) -> Value {
-        let (signature, vendor_signature) = self.signatures();
-        let mut product = json!({
-            "id": "ccmp_01", "marketplace_id": self.app, "name": self.manifest()["name"], "type": "admin-extension",
-            "kind": self.kind, "version": self.version, "price_eur": self.price, "manifest": self.manifest(),
-            "download_url": format!("/store/marketplace/download/{}/{}", self.app, self.version),
-            "sha256": self.sha256().to_string(), "published_at": "2026-11-02T08:00:00Z", "permissions": self.permissions,
-            "signature": signature, "vendor_signature": vendor_signature,
-        });
-        if self.kind == "hosted" {
-            product["download_url"] = Value::Null;
-            product["sha256"] = Value::Null;
-        }
-        if let Some(shown) = &self.shown {
-            product["manifest"] = shown.clone();
-        }
-        product
-    }
-}
-
-pub(crate) fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (path, content) in files {
-        zip.start_file(*path, SimpleFileOptions::default()).unwrap();
-        zip.write_all(content).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
 }
 
 impl Marketplace {
@@ -200,6 +77,7 @@ impl Marketplace {
             heard: Vec::new(),
             keys_of_checkouts: Vec::new(),
             registry: Registry::default(),
+            impostors: BTreeMap::new(),
         };
         let url = format!("http://{}", listener.local_addr().unwrap());
         let marketplace = Self { url, world: Arc::new(Mutex::new(world)) };
@@ -303,7 +181,8 @@ async fn product(
     State(marketplace): State<Marketplace>,
     Path((vendor, name)): Path<(String, String)>,
 ) -> Response {
-    let app = format!("{vendor}/{name}");
+    let asked = format!("{vendor}/{name}");
+    let app = marketplace.world().impostors.get(&asked).cloned().unwrap_or(asked);
     let Some(newest) = marketplace.find(&app, None) else {
         return error(StatusCode::NOT_FOUND, "not_found", "there is no such app");
     };

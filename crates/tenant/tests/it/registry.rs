@@ -1,6 +1,6 @@
 //! The installations that the marketplace of these tests keeps (contracts.md section 2).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -10,6 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::marketplace::{Marketplace, SK, error};
 
@@ -22,6 +23,8 @@ pub(crate) struct Registry {
     /// What the app answers Install with; 200 where nothing is said.
     pub(crate) install_status: Option<u16>,
     pub(crate) is_down: bool,
+    /// Holds the answers about the installations of one app up.
+    pub(crate) gate: Option<Arc<Semaphore>>,
 }
 
 impl Registry {
@@ -115,6 +118,11 @@ async fn list(
     request: Request,
 ) -> Result<Response, Response> {
     act(request).await?;
+    let of = query.get("marketplace_id");
+    let gate = marketplace.world().registry.gate.clone().filter(|_| of.is_some());
+    if let Some(gate) = gate {
+        gate.acquire().await.unwrap().forget();
+    }
     let registry = &marketplace.world().registry;
     if registry.is_down {
         return Err(error(
@@ -123,7 +131,6 @@ async fn list(
             "the record of installations is away",
         ));
     }
-    let of = query.get("marketplace_id");
     let all = registry.installations.iter();
     let all: Vec<&Value> = all.filter(|one| of.is_none_or(|of| one["marketplace_id"] == *of)).collect();
     let (limit, offset): (usize, usize) = (query["limit"].parse().unwrap(), query["offset"].parse().unwrap());

@@ -1,17 +1,20 @@
 //! The shop of these tests, with a browser before it and the marketplace's webhook behind.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use platform::{Clock, Random, Shutdown, secret::Secret};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenant::{Agent, AgentConfig, ClientConfig, Running};
+use testkit::eventually;
 use wire::{
     standard_webhooks::{self, WebhookSecret},
     timed_signature,
 };
 
 use super::marketplace::{INSTANCE, Marketplace, NOW_MS, PK, SK};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const EMAIL: &str = "merchant@shop.example";
 
@@ -120,6 +123,18 @@ impl Shop {
         self.post("/admin/marketplace/install", &[("app", app), ("version", version)]).await
     }
 
+    /// Presses the button with which a waiting job goes on, as the app's page shows it.
+    pub(crate) async fn accept(&self, app: &str) -> Page {
+        let shown = self.shown(app).await;
+        self.post("/admin/marketplace/jobs", &[("app", app), ("shown", &shown), ("act", "accept")]).await
+    }
+
+    /// What the app's page says that it asks.
+    pub(crate) async fn shown(&self, app: &str) -> String {
+        let page = self.get(&format!("/admin/marketplace/app/{app}")).await;
+        between(&page.html, r#"name="shown" value=""#, '"').unwrap()
+    }
+
     pub(crate) async fn status(&self) -> Value {
         serde_json::from_str(&self.get("/admin/marketplace/status.json").await.html).unwrap()
     }
@@ -133,6 +148,20 @@ impl Shop {
             .find(|one| one["marketplace_id"] == app)
             .expect("the app is neither here nor on its way")
             .clone()
+    }
+
+    /// The shop's status once it is as wanted.
+    pub(crate) async fn status_once(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let status = eventually(what, PATIENCE, || async { Some(self.status().await).filter(&wanted) });
+        status.await.unwrap()
+    }
+
+    /// A page once it is as wanted.
+    pub(crate) async fn page_once(&self, what: &str, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let page = eventually(what, PATIENCE, || async {
+            Some(self.get(path).await.html).filter(|html| wanted(html))
+        });
+        page.await.unwrap()
     }
 
     /// Posts a webhook as the dispatcher does.

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{
-    marketplace::{Marketplace, Release, key},
+    marketplace::Marketplace,
+    release::{Release, key},
     shop::Shop,
 };
 
@@ -49,7 +50,7 @@ async fn its_permissions_are_those_in_the_zip_whatever_the_page_said() {
     assert_eq!(shop.settled(LOOK).await["state"], "waiting");
     assert_eq!(file(&shop, "look/index.js"), None);
     assert!(marketplace.world().registry.installations.is_empty());
-    shop.post("/admin/marketplace/jobs", &[("app", LOOK), ("act", "accept")]).await;
+    shop.accept(LOOK).await;
     assert_eq!(shop.settled(LOOK).await["state"], "installed");
 }
 
@@ -62,6 +63,7 @@ async fn what_does_not_verify_is_neither_installed_nor_recorded() {
     assert_eq!(shop.settled(LOOK).await["state"], "waiting");
     assert_eq!(file(&shop, "look/index.js"), None);
     assert!(marketplace.world().registry.installations.is_empty());
+    shop.post("/admin/marketplace/jobs", &[("app", LOOK), ("act", "dismiss")]).await;
     marketplace.change_release(LOOK, |release| release.statement = key(66));
     let asked = shop.get(&format!("/admin/marketplace/app/{LOOK}/consent")).await.html;
     assert!(asked.contains("can’t be vouched for"), "{asked}");
@@ -89,9 +91,7 @@ async fn it_is_updated_and_removed_with_its_files() {
     assert!(file(&shop, "look/manifest.json").unwrap().contains("1.1.0"));
 
     shop.post("/admin/marketplace/remove", &[("app", LOOK), ("version", "1.1.0")]).await;
-    while shop.status().await["apps"] != json!([]) {
-        tokio::task::yield_now().await;
-    }
+    shop.status_once("the removal", |status| status["apps"] == json!([])).await;
     assert_eq!(file(&shop, "look/manifest.json"), None);
     assert_eq!(marketplace.world().registry.installations[0]["state"], "removed");
 }
@@ -104,6 +104,8 @@ async fn files_that_got_lost_are_fetched_again_for_the_same_installation() {
     shop.settled(LOOK).await;
     std::fs::remove_dir_all(shop.plugins().parent().unwrap().join("static/look")).unwrap();
     assert!(shop.get("/admin/marketplace").await.card(LOOK).contains(r#"data-action="install""#));
+    let asked = shop.get(&format!("/admin/marketplace/app/{LOOK}/consent")).await.html;
+    assert!(asked.contains("Install App look 1.0.0?"), "{asked}");
     install(&shop, "1.0.0", "").await;
     assert_eq!(shop.settled(LOOK).await["state"], "installed");
     assert_eq!(file(&shop, "look/index.js").as_deref(), Some("x"));

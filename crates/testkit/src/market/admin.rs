@@ -29,6 +29,8 @@ pub struct Vendor {
 /// What a registered shop was given.
 #[derive(Debug, Clone)]
 pub struct Registration {
+    /// Its own identifier, as apps are told it.
+    pub shop: String,
     /// `inst_…`
     pub instance_id: String,
     /// `pk_…`
@@ -83,10 +85,55 @@ impl Admin {
         zip: Vec<u8>,
         signature: &str,
     ) -> anyhow::Result<Reply> {
-        let request = self.caller.request(Method::POST, &format!("/admin/vendors/{}/releases", vendor.id));
-        let request =
-            request.header("content-type", "application/zip").header("x-vendor-signature", signature);
-        self.caller.send(request.body(zip)).await
+        self.import_bytes(vendor, &[], "application/zip", signature, zip).await
+    }
+
+    /// Publishes a release of a static app, which a shop installs itself.
+    pub async fn import_static(&self, vendor: &Vendor, package: &Package) -> anyhow::Result<Value> {
+        let zip = package.build()?;
+        let signature = sign_artifact(&vendor.signing_key, &zip);
+        let query = [("kind", "static")];
+        self.import_bytes(vendor, &query, "application/zip", &signature, zip).await?.ok()
+    }
+
+    /// Publishes a release of a hosted app: its manifest, signed in its canonical form. The answer to the app's first
+    /// one holds its secret.
+    pub async fn import_hosted(&self, vendor: &Vendor, package: &Package) -> anyhow::Result<Value> {
+        self.try_import_hosted(vendor, package, &[]).await?.ok()
+    }
+
+    /// The same with more to say, such as `required_after`, whatever comes of it.
+    pub async fn try_import_hosted(
+        &self,
+        vendor: &Vendor,
+        package: &Package,
+        more: &[(&str, &str)],
+    ) -> anyhow::Result<Reply> {
+        let signature = sign_artifact(&vendor.signing_key, &package.canonical()?);
+        let query: Vec<_> = [("kind", "hosted")].into_iter().chain(more.iter().copied()).collect();
+        self.import_bytes(vendor, &query, "application/json", &signature, package.manifest()?).await
+    }
+
+    /// Imports any bytes as any kind with any signature.
+    pub async fn import_bytes(
+        &self,
+        vendor: &Vendor,
+        query: &[(&str, &str)],
+        content_type: &str,
+        signature: &str,
+        bytes: Vec<u8>,
+    ) -> anyhow::Result<Reply> {
+        let path = format!("/admin/vendors/{}/releases", vendor.id);
+        let request = self.caller.request(Method::POST, &path).query(query);
+        let request = request.header("content-type", content_type).header("x-vendor-signature", signature);
+        self.caller.send(request.body(bytes)).await
+    }
+
+    /// A new secret for a hosted app; the old one goes on signing for so long.
+    pub async fn rotate_app_secret(&self, app: &str, overlap_seconds: u64) -> anyhow::Result<String> {
+        let body = json!({ "overlap_seconds": overlap_seconds });
+        let made = self.caller.post(&format!("/admin/apps/{app}/secret"), &body).await?.ok()?;
+        text(&made, "secret")
     }
 
     /// Registers a shop that takes webhooks below this URL; `shop` is its own identifier, unique in a marketplace.
@@ -95,6 +142,7 @@ impl Admin {
         let body = json!({ "base_url": base_url, "shop": shop, "site_url": base_url, "api": api });
         let made = self.caller.post("/admin/instances", &body).await?.ok()?;
         Ok(Registration {
+            shop: shop.to_owned(),
             instance_id: text(&made, "id")?,
             publishable_key: text(&made, "publishable_key")?,
             secret_key: text(&made, "secret_key")?,

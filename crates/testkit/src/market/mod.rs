@@ -27,11 +27,15 @@
 
 #[cfg(feature = "market")]
 mod admin;
+#[cfg(feature = "market")]
+mod backend;
 mod five;
 #[cfg(feature = "market")]
 mod folder;
 #[cfg(feature = "market")]
 mod http;
+#[cfg(feature = "market")]
+mod installations;
 mod keys;
 #[cfg(feature = "market")]
 mod one;
@@ -58,7 +62,9 @@ pub use service::Service;
 #[cfg(feature = "market")]
 pub use self::{
     admin::{Admin, Registration, Vendor},
+    backend::{AppBackend, Arrived, StoppedBackend},
     http::{Caller, Reply, client},
+    installations::Consent,
     package::Package,
     running::{Market, Topology},
     shop::{Order, Shop},

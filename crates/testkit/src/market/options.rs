@@ -65,7 +65,7 @@ pub(super) fn var(name: &str, value: &(impl ToString + ?Sized)) -> (String, Stri
 
 impl Limits {
     pub(super) fn vars(self) -> Vars {
-        let lifted = ["KEY", "ADDRESS", "VERIFY_WITHOUT_KEY"].into_iter().flat_map(|limit| {
+        let lifted = ["KEY", "ADDRESS", "VERIFY_WITHOUT_KEY", "INTROSPECT"].into_iter().flat_map(|limit| {
             [
                 (format!("MERCATO__LIMITS__{limit}__REQUESTS"), "1000000000".to_owned()),
                 (format!("MERCATO__LIMITS__{limit}__WINDOW_SECONDS"), "60".to_owned()),

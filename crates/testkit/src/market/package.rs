@@ -2,7 +2,9 @@
 
 use std::io::{Cursor, Write as _};
 
+use anyhow::Context as _;
 use serde_json::{Map, Value, json};
+use wire::manifest::Manifest;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// A package to be: a manifest and files, all of them right until a test makes one wrong.
@@ -31,6 +33,23 @@ impl Package {
         });
         let manifest = manifest.as_object().cloned().unwrap_or_default();
         Self { manifest, files: vec![("index.js".to_owned(), b"export default {};\n".to_vec())] }
+    }
+
+    /// A hosted app that runs at this address and takes its callbacks there.
+    #[must_use]
+    pub fn hosted(marketplace_id: &str, url: &str) -> Self {
+        let hosted = json!({ "installation_url": format!("{url}/callbacks") });
+        Self::new(marketplace_id).field("entry", json!(format!("{url}/app"))).field("hosted", hosted)
+    }
+
+    /// The versions of the shop's API that a hosted app speaks.
+    #[must_use]
+    pub fn speaks_api(mut self, min_version: u32, max_version: u32) -> Self {
+        let api = json!({ "min_version": min_version, "max_version": max_version });
+        if let Some(Value::Object(hosted)) = self.manifest.get_mut("hosted") {
+            hosted.insert("api".to_owned(), api);
+        }
+        self
     }
 
     /// Its version.
@@ -84,10 +103,28 @@ impl Package {
         self.manifest.get("marketplace_id").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// What it asks for.
+    #[must_use]
+    pub fn required_permissions(&self) -> Vec<&str> {
+        let permissions = self.manifest.get("permissions").and_then(Value::as_array);
+        permissions.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// The manifest alone: all there is of a hosted app.
+    pub fn manifest(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(serde_json::to_vec_pretty(&self.manifest)?)
+    }
+
+    /// The manifest as a vendor signs it (RFC 8785).
+    pub fn canonical(&self) -> anyhow::Result<Vec<u8>> {
+        let manifest = Manifest::from_json(&self.manifest()?).context("the manifest is wrong")?;
+        Ok(manifest.canonical())
+    }
+
     /// The ZIP.
     pub fn build(&self) -> anyhow::Result<Vec<u8>> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-        let manifest = serde_json::to_vec_pretty(&self.manifest)?;
+        let manifest = self.manifest()?;
         let files = self.files.iter().map(|(path, bytes)| (path.as_str(), bytes));
         for (path, bytes) in std::iter::once(("manifest.json", &manifest)).chain(files) {
             archive.start_file(path, SimpleFileOptions::default())?;

@@ -23,7 +23,9 @@ pub(super) fn all() -> Value {
     let mut cases = good();
     cases.extend(bad_form());
     cases.extend(bad_signature());
+    cases.extend(bad_request());
     cases.extend(bad_data());
+    cases.extend(missing_field());
     json!({"about": "callbacks to a hosted app (auth), contracts section 4", "cases": cases})
 }
 
@@ -177,10 +179,11 @@ fn bad_signature() -> Vec<Value> {
     ]
 }
 
-fn bad_data() -> Vec<Value> {
-    let site = "https://www.store.example/";
+/// Whole, but not in time or not known.
+fn bad_request() -> Vec<Value> {
+    let expired = install("https://www.store.example/").sign(&new(), NOW);
     vec![
-        at("expired", &install(site).sign(&new(), NOW), NOW + 1, "Expired"),
+        at("expired", &expired, NOW + 1, "Expired"),
         case(
             "unknown operation",
             &signed_json(&json!({"operation": "Suspend", "shop": "S", "expires": EXPIRES})),
@@ -191,6 +194,11 @@ fn bad_data() -> Vec<Value> {
             &signed_json(&json!({"operation": "remove", "shop": "S", "expires": EXPIRES})),
             "UnknownOperation",
         ),
+    ]
+}
+
+fn bad_data() -> Vec<Value> {
+    vec![
         case("no JSON", &signed(&URL_SAFE_NO_PAD.encode("Remove")), "Data"),
         case("no data", &signed(""), "Data"),
         case("a list", &signed_json(&json!(["Remove"])), "Data"),
@@ -201,6 +209,12 @@ fn bad_data() -> Vec<Value> {
             &signed_json(&json!({"operation": "Remove", "shop": "S", "expires": EXPIRES.to_string()})),
             "Data",
         ),
+    ]
+}
+
+fn missing_field() -> Vec<Value> {
+    let site = "https://www.store.example/";
+    vec![
         case(
             "remove without shop",
             &signed_json(&json!({"operation": "Remove", "expires": EXPIRES})),

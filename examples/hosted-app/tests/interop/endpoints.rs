@@ -11,6 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use wire::open2b::{self, AppSecret, Callback, ShopApi};
 
 use crate::{given, http::post_form};
@@ -155,6 +156,21 @@ async fn each_endpoint_installs_updates_and_removes_however_often_it_is_told() {
     }
 }
 
+/// In Node two at once took one name for the file beside, and one of them failed: 500 cancels.
+#[tokio::test]
+async fn the_same_install_many_times_at_once_is_taken_each_time() {
+    for language in LANGUAGES {
+        let endpoint = language.start(secret().expose());
+        let (auth, mut telling) = (install(SHOP).sign(&secret(), unix_time() + 600), JoinSet::new());
+        for _ in 0..32 {
+            let (url, form) = (endpoint.url.clone(), open2b::form(&auth));
+            telling.spawn(async move { post_form(&url, form).await.status.as_u16() });
+        }
+        assert_eq!(telling.join_all().await, [200; 32], "{language:?}");
+        assert_eq!(endpoint.saved()["key"], KEY, "{language:?}");
+    }
+}
+
 #[tokio::test]
 async fn no_endpoint_takes_what_is_not_signed_for_it() {
     for language in LANGUAGES {
@@ -177,6 +193,7 @@ async fn no_endpoint_says_200_when_it_could_not_save_or_has_no_secret() {
         let file = endpoint.data.path().join(format!("{}.json", hex::encode(SHOP)));
         fs::create_dir_all(file.join("in the way")).unwrap();
         assert_eq!(endpoint.tell(&install(SHOP)).await, 500, "{language:?}");
+        assert_eq!(endpoint.files(), [file], "{language:?} leaves a file with the API key behind");
         let unconfigured = language.start("");
         assert_eq!(unconfigured.tell(&install(SHOP)).await, 500, "{language:?}");
         assert!(unconfigured.files().is_empty());

@@ -8,4 +8,5 @@ mod guide;
 mod harness;
 mod http;
 mod page;
+mod slow;
 mod vectors;

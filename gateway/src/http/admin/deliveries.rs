@@ -49,8 +49,8 @@ pub(in crate::http) struct Endpoint {
     id: String,
     /// `webhook` (a shop's) or `callback` (a hosted app's).
     kind: String,
-    /// Empty for a hosted app's.
-    instance_id: String,
+    /// Null for a hosted app's.
+    instance_id: Option<String>,
     /// Null for a shop's.
     marketplace_id: Option<String>,
     base_url: String,
@@ -125,7 +125,7 @@ impl From<grpc::Endpoint> for Endpoint {
         Self {
             id: endpoint.endpoint_id,
             kind: endpoint.kind,
-            instance_id: endpoint.instance_id,
+            instance_id: Some(endpoint.instance_id).filter(|id| !id.is_empty()),
             marketplace_id: endpoint.marketplace_id,
             base_url: endpoint.base_url,
             disabled: endpoint.disabled,
@@ -294,4 +294,24 @@ pub(in crate::http) async fn replay(
     let services = &edge.app.services;
     let changed = answer(services.webhooks().replay_delivery(services.request(&operator.0, request)?).await)?;
     Ok(Json(changed.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn shown(instance_id: &str) -> Value {
+        let endpoint = grpc::Endpoint { instance_id: instance_id.to_owned(), ..grpc::Endpoint::default() };
+        serde_json::to_value(Endpoint::from(endpoint)).unwrap()["instance_id"].clone()
+    }
+
+    #[test]
+    fn an_apps_endpoint_has_no_instance_and_says_null() {
+        assert_eq!(shown(""), Value::Null);
+        assert_eq!(shown("inst_1"), json!("inst_1"));
+    }
 }

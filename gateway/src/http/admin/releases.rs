@@ -147,10 +147,11 @@ fn require_content_type(headers: &HeaderMap, kind: &str) -> AppResult<()> {
             "application/json",
             "the body of a hosted release must be its manifest.json itself, with the header Content-Type: application/json",
         ),
-        _ => (
+        "plugin" | "static" => (
             "application/zip",
             "the body must be the ZIP itself, with the header Content-Type: application/zip",
         ),
+        _ => return Err(AppError::invalid("kind must be one of plugin, static, hosted")),
     };
     let given = given.split(';').next().unwrap_or_default().trim();
     if given.eq_ignore_ascii_case(taken) { Ok(()) } else { Err(AppError::invalid(message)) }

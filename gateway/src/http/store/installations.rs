@@ -51,7 +51,7 @@ pub(in crate::http) struct InstallRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct UpdateRequest {
-    /// The one on offer when nothing is said.
+    /// The one that `pending_update` names when nothing is said.
     version: Option<String>,
     /// Exactly those that this version requires.
     granted_permissions: Vec<String>,
@@ -80,7 +80,9 @@ pub(in crate::http) struct InstallationsQuery {
 pub(in crate::http) struct OwnInstallation {
     #[serde(flatten)]
     installation: Installation,
-    /// A newer version that waits for the administrator's word; absent while it is being made.
+    /// A newer version that waits for the administrator's word. Null where there is none, while that very version is
+    /// being made (a still newer one is shown meanwhile), and while the catalogue cannot be asked. Whether the shop's
+    /// API meets its needs is found when the update is asked for: one that it does not meet is refused then, in words.
     pending_update: Option<PendingUpdate>,
 }
 

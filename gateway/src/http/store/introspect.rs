@@ -11,6 +11,9 @@ use crate::http::{
     strict::{self, NoQuery},
 };
 
+/// The route, which has a limit of its own.
+pub(in crate::http) const INTROSPECT: &str = "/store/marketplace/installations/introspect";
+
 /// The API key that an app showed to the shop.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,9 +50,9 @@ impl From<grpc::Introspection> for Introspection {
 }
 
 /// Is this API key live, whose is it, and what may it do? How a shop checks an app that calls its API: the shop itself
-/// never stores the key.
+/// never stores the key. These calls are counted apart from the shop's others.
 #[utoipa::path(
-    post, path = "/store/marketplace/installations/introspect", tag = "installations",
+    post, path = INTROSPECT, tag = "installations",
     request_body = IntrospectRequest, security(("secret_key" = [])),
     responses((status = 200, body = Introspection), (status = "default", body = ErrorBody))
 )]

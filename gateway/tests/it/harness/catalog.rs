@@ -1,11 +1,11 @@
 //! A scripted catalogue: the hosted app `@acme/hosted` in three versions, of which 1.0.0 is past its deadline and 1.5.0 was
-//! withdrawn.
+//! withdrawn, and in pre-releases that only those who run one are led to.
 
 use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -21,6 +21,8 @@ pub(crate) const VENDOR_KEY: &str = "vk_acme";
 #[derive(Default)]
 pub(crate) struct CatalogScript {
     pub(crate) updates_asked: Mutex<Vec<grpc::ListUpdatesRequest>>,
+    /// Whether it fails when it is asked for updates.
+    pub(crate) updates_fail: AtomicBool,
     pub(crate) vendors_resolved: AtomicUsize,
     pub(crate) imported: Mutex<Option<(grpc::ImportHeader, Vec<u8>)>>,
     pub(crate) rotated: Mutex<Option<grpc::RotateAppSecretRequest>>,
@@ -49,6 +51,17 @@ fn releases() -> Vec<grpc::Release> {
     let withdrawn = grpc::Release { yanked_reason: Some("broken".to_owned()), ..release("1.5.0") };
     let left_behind = grpc::Release { deadline_ms: Some(1), ..release("1.0.0") };
     vec![release("2.0.0"), withdrawn, left_behind]
+}
+
+const PRE_RELEASE: &str = "2.1.0-rc.2";
+
+/// What is newer than this version, for those who run it.
+fn next(current: &str) -> Option<&'static str> {
+    match current {
+        "1.0.0" => Some("2.0.0"),
+        "2.1.0-rc.1" => Some(PRE_RELEASE),
+        _ => None,
+    }
 }
 
 fn not_here<T>() -> Result<T, Status> {
@@ -89,11 +102,14 @@ impl grpc::catalog_server::Catalog for FakeCatalog {
         request: Request<grpc::ListUpdatesRequest>,
     ) -> Result<Response<grpc::ListUpdatesResponse>, Status> {
         let asked = request.into_inner();
-        let updates = asked.versions.iter().filter(|(_, current)| *current == "1.0.0");
-        let updates = updates.map(|(id, current)| grpc::Update {
+        if self.0.updates_fail.load(Ordering::SeqCst) {
+            return Err(AppError::unavailable("the catalogue cannot be read").into());
+        }
+        let updates = asked.versions.iter().filter_map(|(id, current)| Some((id, current, next(current)?)));
+        let updates = updates.map(|(id, current, latest)| grpc::Update {
             marketplace_id: id.clone(),
             current: current.clone(),
-            latest: "2.0.0".to_owned(),
+            latest: latest.to_owned(),
             requires_consent: true,
             added_permissions: vec!["api:orders.write".to_owned()],
             required_after_ms: Some(1_335_939_007_000),
@@ -110,7 +126,8 @@ impl grpc::catalog_server::Catalog for FakeCatalog {
         request: Request<grpc::GetReleaseRequest>,
     ) -> Result<Response<grpc::Release>, Status> {
         let asked = request.into_inner();
-        let found = releases().into_iter().find(|release| release.version == asked.version);
+        let known = releases().into_iter().chain([release(PRE_RELEASE)]);
+        let found = known.into_iter().find(|release| release.version == asked.version);
         found.map_or_else(unknown, |release| Ok(Response::new(release)))
     }
 

@@ -14,7 +14,7 @@ pub(crate) use self::{look::Shown, requests::Wanted};
 use super::{App, no_instance, purpose};
 use crate::{
     domain::{
-        installation::{ApiKey, Installation, Release, Step, check_license, mint},
+        installation::{ApiKey, Installation, Release, State, Step, check_license, mint},
         instance::Instance,
         license::License,
     },
@@ -60,13 +60,13 @@ impl App {
         Ok(after)
     }
 
-    /// Makes a step true.
-    async fn finish(&self, tx: Tx, shop: &Instance, step: Step) -> AppResult<Installation> {
-        let moves = matches!(step, Step::Moves(..));
+    /// Makes a step true. `was` is the name of the state before it.
+    async fn finish(&self, tx: Tx, shop: &Instance, was: &str, step: Step) -> AppResult<Installation> {
+        let step = self.catch_up(&tx, shop, step).await?;
         let after = self.save_step(&tx, shop, step).await?;
         tx.commit().await?;
-        if moves {
-            metrics::counter!("license_installations_total", "outcome" => after.state.as_str()).increment(1);
+        if after.state.as_str() != was {
+            count(&after.state);
         }
         Ok(after)
     }
@@ -95,6 +95,11 @@ impl App {
         let sealed = self.sealer.seal(purpose::API_KEY, key.as_bytes())?;
         Ok(ApiKey { hash: secret::hash(&key), sealed: Some(sealed) })
     }
+}
+
+/// An installation has come into a state.
+fn count(state: &State) {
+    metrics::counter!("license_installations_total", "state" => state.as_str()).increment(1);
 }
 
 fn no_installation() -> AppError {

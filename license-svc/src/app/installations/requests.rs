@@ -1,6 +1,6 @@
 use platform::{AppError, AppResult, db::Tx};
 
-use super::{App, Shown};
+use super::{App, Shown, count};
 use crate::{
     domain::{
         installation::{
@@ -40,35 +40,46 @@ impl App {
         check_identity(&shop, told)?;
         let marketplace_id = &wanted.release.marketplace_id;
         let present = installations::lock_present_installation(&*tx, instance_id, marketplace_id).await?;
-        let step = match ask(present, &wanted.release.edition)? {
-            Asked::AsItIs(found) => Step::Stays(found),
-            Asked::Anew { removed } => self.install(&tx, &shop, wanted.release, removed).await?,
+        let installation = match ask(present, &wanted.release.edition)? {
+            Asked::AsItIs(found) => {
+                tx.commit().await?;
+                found
+            }
+            Asked::Anew { removed } => self.install(tx, &shop, wanted.release, removed).await?,
         };
-        let installation = self.finish(tx, &shop, step).await?;
         self.show(installation, shop).await
     }
 
     /// The new installation takes the place of the one that was being removed, in the store as with the app.
     async fn install(
         &self,
-        tx: &Tx,
+        tx: Tx,
         shop: &Instance,
         release: Release,
         removed: Option<Installation>,
-    ) -> AppResult<Step> {
-        self.require_license(tx, shop, &release).await?;
-        if let Some(removed) = removed {
-            self.save_step(tx, shop, Step::Moves(removed, None)).await?;
+    ) -> AppResult<Installation> {
+        self.require_license(&tx, shop, &release).await?;
+        if let Some(removed) = &removed {
+            self.save_step(&tx, shop, Step::Moves(removed.clone(), None)).await?;
         }
-        let sequence = self.next_sequence(tx, &shop.id, &release.marketplace_id).await?;
+        let asked = self.create_requested(&tx, shop, release).await?;
+        let sequence = self.next_sequence(&tx, &shop.id, &asked.marketplace_id).await?;
+        let was = asked.state.as_str();
+        let step = asked.begin(sequence, || self.new_api_key())?;
+        let installation = self.finish(tx, shop, was, step).await?;
+        if let Some(removed) = removed {
+            count(&removed.state);
+        }
+        Ok(installation)
+    }
+
+    async fn create_requested(&self, tx: &Tx, shop: &Instance, release: Release) -> AppResult<Installation> {
         let now_ms = self.clock.now_ms();
         let asked = Installation::request(self.ids.generate("itn"), shop.id.clone(), release, now_ms);
-        if !installations::create_installation(&**tx, &asked).await? {
-            return Err(AppError::conflict(
-                "this app is being installed by another request; ask for its state",
-            ));
+        if installations::create_installation(&**tx, &asked).await? {
+            return Ok(asked);
         }
-        Ok(asked.begin(sequence, self.new_api_key()?)?)
+        Err(AppError::conflict("this app is being installed by another request; ask for its state"))
     }
 
     /// Moves the shop to another version of the app, whose permissions its administrator has agreed to.
@@ -84,8 +95,9 @@ impl App {
         wanted.check(&shop)?;
         self.require_license(&tx, &shop, &wanted.release).await?;
         let sequence = self.next_sequence(&tx, instance_id, &installation.marketplace_id).await?;
+        let was = installation.state.as_str();
         let step = installation.update(wanted.release.edition, sequence)?;
-        let installation = self.finish(tx, &shop, step).await?;
+        let installation = self.finish(tx, &shop, was, step).await?;
         self.show(installation, shop).await
     }
 
@@ -95,7 +107,8 @@ impl App {
         let (shop, installation) = self.lock_own(&tx, instance_id, id).await?;
         check_instance(&shop)?;
         let sequence = self.next_sequence(&tx, instance_id, &installation.marketplace_id).await?;
-        let installation = self.finish(tx, &shop, installation.remove(sequence)).await?;
+        let was = installation.state.as_str();
+        let installation = self.finish(tx, &shop, was, installation.remove(sequence)).await?;
         self.show(installation, shop).await
     }
 }

@@ -18,7 +18,8 @@ impl App {
         }
         let (shop, installation) = self.lock_any(&tx, installation_id).await?;
         let next = self.next_sequence(&tx, &shop.id, &installation.marketplace_id).await?;
-        self.finish(tx, &shop, installation.settle(settled, next)).await?;
+        let was = installation.state.as_str();
+        self.finish(tx, &shop, was, installation.settle(settled, next)).await?;
         let (operation, outcome) = (settled.callback.operation.as_str(), settled.callback.outcome.as_str());
         metrics::counter!("license_callbacks_settled_total", "operation" => operation, "outcome" => outcome)
             .increment(1);

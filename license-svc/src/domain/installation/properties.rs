@@ -7,6 +7,7 @@ use super::{
     ApiKey, Asked, Installation, LastCallback, Operation, Outcome, Settlement, State, Step, ask,
     release::tests::{edition, facts},
 };
+use crate::domain::Illegal;
 
 const VERSIONS: [&str; 4] = ["1.0.0", "1.1.0", "1.2.0", "2.0.0"];
 
@@ -59,7 +60,9 @@ impl Shop {
 
     fn take(&mut self, of: usize, step: Step) {
         let Step::Moves(after, callback) = step else { return };
-        assert!(self.installations[of].state.is_present(), "what has left a shop never comes back");
+        let before = &self.installations[of];
+        assert!(before.state.is_present(), "what has left a shop never comes back");
+        assert!(after.edition.version >= before.edition.version, "no version is followed by an earlier one");
         if let Some(operation) = callback {
             assert_eq!(after.sequence, self.next(), "each callback has a number of its own, and a later one");
             let version = match &after.state {
@@ -86,7 +89,8 @@ impl Shop {
         self.installations.push(asked.clone());
         self.acknowledged.push(vec![version.to_owned()]);
         let hash = [u8::try_from(self.installations.len()).unwrap(); 32];
-        let begun = asked.begin(self.next(), ApiKey { hash, sealed: Some(vec![1]) }).unwrap();
+        let key = || Ok::<_, Illegal>(ApiKey { hash, sealed: Some(vec![1]) });
+        let begun = asked.begin(self.next(), key).unwrap();
         self.take(self.installations.len() - 1, begun);
     }
 
@@ -127,7 +131,7 @@ impl Shop {
                 self.take(at, step);
             }
             (Happens::Silent(version), Some(at)) => {
-                let step = self.installations[at].clone().move_silently(&edition(VERSIONS[*version]));
+                let step = self.installations[at].clone().move_silently([edition(VERSIONS[*version])]);
                 if let Step::Moves(after, _) = &step {
                     self.acknowledged[at].push(after.edition.version.to_string());
                 }
@@ -154,10 +158,19 @@ impl Shop {
         }
     }
 
+    /// Whether the app may hold the shop: it has, or may have, taken an Install, and no Remove after it.
+    fn may_be_held(&self) -> bool {
+        self.callbacks.iter().fold(false, |held, callback| match (callback.operation, callback.settled) {
+            (Operation::Install, Some(settled)) => held || settled.is_delivered() || settled.may_have_arrived,
+            (Operation::Remove, Some(settled)) => held && !settled.is_delivered(),
+            _ => held,
+        })
+    }
+
     /// The rest of what the dispatcher has to say, the word of the latest callback first if so told.
-    fn settle_all(&mut self, outcome: Outcome, backwards: bool) {
+    fn settle_all(&mut self, outcome: Outcome, may_have_arrived: bool, backwards: bool) {
         while let Some(at) = self.unsettled(backwards) {
-            self.settle(at, outcome, true);
+            self.settle(at, outcome, may_have_arrived);
             self.check();
         }
     }
@@ -174,9 +187,10 @@ impl Shop {
 
 proptest! {
     #[test]
-    fn no_two_keys_live_no_version_is_invented_and_everything_settles(
+    fn no_two_keys_live_no_version_is_invented_everything_settles_and_no_app_holds_a_shop_unawares(
         story in prop::collection::vec(happens(), 0..40),
         last in 0..Outcome::ALL.len(),
+        may_have_arrived in any::<bool>(),
         backwards in any::<bool>(),
     ) {
         let mut shop = Shop::default();
@@ -184,12 +198,16 @@ proptest! {
             shop.happen(what);
             shop.check();
         }
-        shop.settle_all(Outcome::ALL[last], backwards);
+        shop.settle_all(Outcome::ALL[last], may_have_arrived, backwards);
         for installation in &shop.installations {
             let settled = matches!(installation.state, State::Installed | State::Removed | State::Cancelled);
             prop_assert!(settled, "{} is {}", installation.id, installation.state.as_str());
             let sealed = installation.key.as_ref().is_some_and(|key| key.sealed.is_some());
             prop_assert!(!sealed, "a key is kept sealed only until it is told");
+        }
+        if shop.present().is_none() && shop.may_be_held() {
+            let last = shop.callbacks.last().map(|callback| callback.operation);
+            prop_assert_eq!(last, Some(Operation::Remove), "an app that may hold a shop is told that it has left");
         }
     }
 }

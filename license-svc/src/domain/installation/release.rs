@@ -11,7 +11,7 @@ use super::Refusal;
 use crate::domain::{Invalid, instance::ShopApi};
 
 /// What kind of app can be installed in a shop. A plugin cannot: the shop downloads it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// Only HTML and JavaScript: the store installs it by itself, without a callback.
     Static,
@@ -91,7 +91,7 @@ impl Edition {
 }
 
 /// The versions of the shop's API that an app can work with, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ApiRange {
     pub(crate) min_version: u32,
     pub(crate) max_version: u32,
@@ -106,7 +106,7 @@ impl ApiRange {
 }
 
 /// A release that can be installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Release {
     pub(crate) marketplace_id: String,
     pub(crate) kind: Kind,

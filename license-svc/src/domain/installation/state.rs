@@ -3,7 +3,7 @@
 //!
 //! Callbacks of one app and shop are numbered. Only how the last one ended moves an installation on; what is heard of
 //! an earlier one comes late, and changes nothing but this: while updating, an earlier update that the app has taken is
-//! what the shop runs.
+//! what the shop runs, and one that it has not taken is forgotten.
 
 use std::cmp::Ordering;
 
@@ -147,32 +147,36 @@ impl Installation {
     }
 
     /// Begins it: a static app is installed by the store itself and calls nobody, a hosted one is told its key.
-    pub(crate) fn begin(self, sequence: i64, key: ApiKey) -> Result<Step, Illegal> {
+    pub(crate) fn begin<E: From<Illegal>>(
+        self,
+        sequence: i64,
+        new_key: impl FnOnce() -> Result<ApiKey, E>,
+    ) -> Result<Step, E> {
         match (&self.state, self.kind) {
             (State::Requested, Kind::Static) => {
                 Ok(Step::Moves(Self { state: State::Installed, ..self }, None))
             }
             (State::Requested, Kind::Hosted) => {
-                let begun = Self { state: State::Installing, sequence, key: Some(key), ..self };
+                let begun = Self { state: State::Installing, sequence, key: Some(new_key()?), ..self };
                 Ok(Step::Moves(begun, Some(Operation::Install)))
             }
-            _ => Err(Illegal("this installation has begun already; ask for its state")),
+            _ => Err(Illegal("this installation has begun already; ask for its state").into()),
         }
     }
 
     /// The shop wants another version.
     pub(crate) fn update(self, to: Edition, sequence: i64) -> Result<Step, Illegal> {
-        let earlier = match &self.state {
-            State::Installed => Vec::new(),
+        let (latest, earlier) = match &self.state {
+            State::Installed => (&self.edition, Vec::new()),
             State::Updating(updating) if updating.target.edition.version == to.version => {
                 return Ok(Step::Stays(self));
             }
-            State::Updating(updating) => updating.all(),
+            State::Updating(updating) => (&updating.target.edition, updating.all()),
             state => return Err(not_to_be_updated(state)),
         };
-        if !to.is_newer_than(&self.edition) {
+        if !to.is_newer_than(latest) {
             return Err(Illegal(
-                "an update goes to a newer version than the shop runs; name a newer one, or none",
+                "an update goes to a newer version than the shop runs or is being updated to; name a newer one, or none",
             ));
         }
         Ok(match self.kind {
@@ -197,13 +201,21 @@ impl Installation {
         }
     }
 
-    /// A release came out from which an installation needs no update: the shop has it at once, and nobody is told.
-    pub(crate) fn move_silently(self, to: &Edition) -> Step {
-        let is_same = self.kind == Kind::Hosted && self.edition.surface == to.surface;
-        if self.state == State::Installed && is_same && to.is_finished() && to.is_newer_than(&self.edition) {
-            return Step::Moves(Self { edition: to.clone(), ..self }, None);
+    /// To the newest of these editions that needs no installation update: the shop has it at once, and nobody is told.
+    pub(crate) fn move_silently(self, editions: impl IntoIterator<Item = Edition>) -> Step {
+        let newest = editions
+            .into_iter()
+            .filter(|to| self.may_move_silently(to))
+            .max_by(|one, other| one.version.cmp(&other.version));
+        match newest {
+            Some(edition) => Step::Moves(Self { edition, ..self }, None),
+            None => Step::Stays(self),
         }
-        Step::Stays(self)
+    }
+
+    fn may_move_silently(&self, to: &Edition) -> bool {
+        let is_same = self.kind == Kind::Hosted && self.edition.surface == to.surface;
+        self.state == State::Installed && is_same && to.is_finished() && to.is_newer_than(&self.edition)
     }
 
     /// A callback has ended. `next` is the number of the one that may have to follow.
@@ -230,29 +242,31 @@ impl Installation {
         }
     }
 
-    /// Only 200 installs. The app of an attempt that was never answered may have taken it: it is told to forget.
+    /// Only 200 installs. An app that may hold the shop is told to forget it: after an attempt that was never answered,
+    /// and where it was told of the shop before, for what this Install has taken the place of may be a Remove.
     fn settle_install(self, settled: &Settlement, next: i64) -> Step {
         if settled.is_delivered() {
             let key = self.key.clone().map(ApiKey::told);
             return Step::Moves(Self { state: State::Installed, key, ..self }, None);
         }
         let cancelled = self.ended(State::Cancelled);
-        if settled.may_have_arrived {
+        if settled.may_have_arrived || settled.sequence > 1 {
             return Step::Moves(Self { sequence: next, ..cancelled }, Some(Operation::Remove));
         }
         Step::Moves(cancelled, None)
     }
 
     fn settle_earlier(self, settled: &Settlement) -> Step {
-        let taken = match (&self.state, settled.callback.operation) {
-            (State::Updating(updating), Operation::Update) if settled.is_delivered() => {
-                updating.after(settled.sequence)
-            }
+        let found = match (&self.state, settled.callback.operation) {
+            (State::Updating(updating), Operation::Update) => updating.settle_earlier(settled),
             _ => None,
         };
-        let Some((edition, updating)) = taken else { return Step::Stays(self) };
-        let state = State::Updating(Box::new(updating));
-        Step::Moves(Self { state, edition, ..self.heard(settled) }, None)
+        let Some((edition, left)) = found else { return Step::Stays(self) };
+        let state = State::Updating(Box::new(left));
+        if settled.is_delivered() {
+            return Step::Moves(Self { state, edition, ..self.heard(settled) }, None);
+        }
+        Step::Moves(Self { state, ..self }, None)
     }
 
     fn heard(self, settled: &Settlement) -> Self {
@@ -270,11 +284,16 @@ impl Updating {
         self.earlier.iter().chain([&self.target]).cloned().collect()
     }
 
-    /// The earlier update that the app has taken, and what is left: nothing that came before it counts any more.
-    fn after(&self, sequence: i64) -> Option<(Edition, Self)> {
-        let taken = self.earlier.iter().find(|update| update.sequence == sequence)?;
-        let left = self.earlier.iter().filter(|update| update.sequence > sequence).cloned().collect();
-        Some((taken.edition.clone(), Self { target: self.target.clone(), earlier: left }))
+    /// The earlier update that has ended, and what is left: nothing that came before one that was taken counts any more.
+    fn settle_earlier(&self, settled: &Settlement) -> Option<(Edition, Self)> {
+        let ended = self.earlier.iter().find(|update| update.sequence == settled.sequence)?;
+        let counts = |update: &&Update| match update.sequence.cmp(&ended.sequence) {
+            Ordering::Less => !settled.is_delivered(),
+            Ordering::Equal => false,
+            Ordering::Greater => true,
+        };
+        let earlier = self.earlier.iter().filter(counts).cloned().collect();
+        Some((ended.edition.clone(), Self { target: self.target.clone(), earlier }))
     }
 }
 

@@ -17,6 +17,10 @@ pub(super) fn key() -> ApiKey {
     ApiKey { hash: [7; 32], sealed: Some(vec![1]) }
 }
 
+fn new_key() -> impl FnOnce() -> Result<ApiKey, Illegal> {
+    || Ok(key())
+}
+
 /// An installation at 1.0.0 that, where it is updating, goes to 1.2.0, and went to 1.1.0 before.
 pub(super) fn installation(state: &str, kind: Kind) -> Installation {
     let release = facts("1.0.0").check().unwrap();
@@ -57,13 +61,13 @@ fn tell(step: Result<Step, Illegal>) -> String {
 fn acts(of: &Installation) -> [String; 7] {
     let update = |version| tell(of.clone().update(edition(version), NEXT));
     [
-        tell(of.clone().begin(NEXT, key())),
+        tell(of.clone().begin(NEXT, new_key())),
         update("1.3.0"),
         update("1.2.0"),
         update("1.0.0"),
         update("0.9.0"),
         tell(Ok(of.clone().remove(NEXT))),
-        tell(Ok(of.clone().move_silently(&edition("1.0.1")))),
+        tell(Ok(of.clone().move_silently([edition("1.0.1")]))),
     ]
 }
 
@@ -98,10 +102,12 @@ fn a_static_app_is_installed_updated_and_removed_without_a_word_to_anybody() {
     for (state, expected) in table {
         assert_eq!(acts(&installation(state, Kind::Static)), expected, "{state}");
     }
-    let Step::Moves(begun, None) = installation("requested", Kind::Static).begin(NEXT, key()).unwrap() else {
+    let no_key = || -> Result<ApiKey, Illegal> { panic!("there is no backend that could hold a key") };
+    let Step::Moves(begun, None) = installation("requested", Kind::Static).begin(NEXT, no_key).unwrap()
+    else {
         panic!("a static app calls nobody");
     };
-    assert_eq!(begun.key, None, "there is no backend that could hold a key");
+    assert_eq!(begun.key, None);
 }
 
 fn settlement(sequence: i64, operation: Operation, outcome: Outcome, may_have_arrived: bool) -> Settlement {
@@ -112,11 +118,10 @@ fn settlement(sequence: i64, operation: Operation, outcome: Outcome, may_have_ar
 /// The rules of contracts.md section 4, one by one.
 fn expected(state: &str, settled: &Settlement) -> &'static str {
     let is_last = settled.sequence == LAST;
-    let is_known_update = settled.sequence == 4 && settled.is_delivered();
+    let is_known_update = settled.sequence == 4;
     match (state, settled.callback.operation) {
         ("installing", Operation::Install) if is_last && settled.is_delivered() => "installed",
-        ("installing", Operation::Install) if is_last && settled.may_have_arrived => "cancelled+Remove",
-        ("installing", Operation::Install) if is_last => "cancelled",
+        ("installing", Operation::Install) if is_last => "cancelled+Remove",
         ("updating", Operation::Update) if is_last => "installed",
         ("updating", Operation::Update) if is_known_update => "updating",
         ("removing", Operation::Remove) if is_last => "removed",
@@ -153,7 +158,7 @@ fn moved(step: Step) -> Installation {
 
 #[test]
 fn a_key_lives_while_the_app_has_access_and_is_kept_sealed_until_it_is_told() {
-    let begun = moved(installation("requested", Kind::Hosted).begin(LAST, key()).unwrap());
+    let begun = moved(installation("requested", Kind::Hosted).begin(LAST, new_key()).unwrap());
     assert_eq!(begun.key, Some(key()));
     let delivered = settlement(LAST, Operation::Install, Outcome::Delivered, true);
     let installed = moved(begun.clone().settle(&delivered, NEXT));
@@ -164,6 +169,39 @@ fn a_key_lives_while_the_app_has_access_and_is_kept_sealed_until_it_is_told() {
         let cancelled =
             moved(begun.clone().settle(&settlement(LAST, Operation::Install, outcome, true), NEXT));
         assert_eq!((cancelled.key, cancelled.sequence), (None, NEXT), "its Remove is the last callback");
+    }
+}
+
+#[test]
+fn a_refused_install_is_followed_by_remove_where_the_app_may_hold_the_shop() {
+    let settle = |sequence, outcome, arrived| {
+        let begun = moved(installation("requested", Kind::Hosted).begin(sequence, new_key()).unwrap());
+        let settled = settlement(sequence, Operation::Install, outcome, arrived);
+        tell(Ok(begun.settle(&settled, sequence + 1)))
+    };
+    for outcome in [Outcome::Refused, Outcome::Unanswered, Outcome::GivenUp, Outcome::Superseded] {
+        assert_eq!(settle(1, outcome, false), "cancelled", "the app never heard of the shop");
+        assert_eq!(settle(1, outcome, true), "cancelled+Remove", "it may have taken this one");
+        assert_eq!(settle(2, outcome, false), "cancelled+Remove", "it may have taken one before");
+    }
+}
+
+#[test]
+fn an_update_never_goes_below_one_that_is_on_its_way() {
+    let update = |version| tell(installation("updating", Kind::Hosted).update(edition(version), NEXT));
+    let answers = ["1.1.0", "1.2.0", "1.2.1"].map(update);
+    assert_eq!(answers, ["illegal", "stays", "updating+Update"]);
+}
+
+#[test]
+fn an_earlier_update_that_the_app_has_not_taken_is_forgotten() {
+    for outcome in [Outcome::GivenUp, Outcome::Superseded] {
+        let settled = settlement(4, Operation::Update, outcome, false);
+        let after = moved(installation("updating", Kind::Hosted).settle(&settled, NEXT));
+        let State::Updating(updating) = &after.state else { panic!("it is updating") };
+        assert_eq!((updating.target.sequence, updating.earlier.as_slice()), (LAST, [].as_slice()));
+        assert_eq!((after.edition.clone(), after.last_callback), (edition("1.0.0"), None));
+        assert_eq!(after.clone().settle(&settled, NEXT), Step::Stays(after), "once is enough");
     }
 }
 
@@ -203,11 +241,12 @@ fn another_update_takes_the_place_of_the_one_on_its_way() {
 #[test]
 fn only_finished_releases_of_the_same_surface_come_silently() {
     let installed = || installation("installed", Kind::Hosted);
-    let stays = |to| matches!(installed().move_silently(&to), Step::Stays(_));
+    let stays = |to| matches!(installed().move_silently([to]), Step::Stays(_));
     assert!(stays(edition("1.1.0-rc.1")) && stays(edition("1.0.0")) && stays(edition("0.9.0")));
     assert!(stays(Edition { surface: "two".into(), ..edition("1.1.0") }));
-    let after = moved(installed().move_silently(&edition("1.1.0")));
-    assert_eq!((after.edition, after.sequence), (edition("1.1.0"), LAST));
+    let editions = ["1.1.0", "1.10.0", "1.9.0", "2.0.0-rc.1"].map(edition);
+    let after = moved(installed().move_silently(editions));
+    assert_eq!((after.edition, after.sequence), (edition("1.10.0"), LAST), "the newest");
 }
 
 /// At 1.0.0, 1.2.0 and 1.3.0.

@@ -3,6 +3,7 @@
 mod m0001_create_instances;
 mod m0002_create_licenses;
 mod m0003_create_installations;
+mod m0004_keep_hosted_releases;
 
 use platform::{inbox::CreateInbox, outbox::CreateOutbox};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait::async_trait};
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_create_instances::Migration),
             Box::new(m0002_create_licenses::Migration),
             Box::new(m0003_create_installations::Migration),
+            Box::new(m0004_keep_hosted_releases::Migration),
         ]
     }
 }

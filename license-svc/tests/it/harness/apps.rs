@@ -2,7 +2,7 @@
 
 use platform::{AppError, Principal, secret};
 use proto::{
-    events::{CallbackRequested, CallbackSettled, InstallationChanged, purpose, subject},
+    events::{CallbackRequested, CallbackSettled, InstallationChanged, ReleaseChanged, purpose, subject},
     license::{
         AppRelease, GetInstallationRequest, Installation, IntrospectRequest, Introspection,
         RequestInstallationRequest, RequestRemovalRequest, RequestUpdateRequest,
@@ -30,6 +30,24 @@ pub(crate) fn hosted(version: &str) -> AppRelease {
 /// The same of a static app.
 pub(crate) fn statics(version: &str) -> AppRelease {
     AppRelease { kind: "static".to_owned(), api_min_version: None, api_max_version: None, ..hosted(version) }
+}
+
+/// The same as the catalogue tells of it.
+fn told(release: AppRelease) -> ReleaseChanged {
+    ReleaseChanged {
+        marketplace_id: release.marketplace_id,
+        version: release.version,
+        release_id: "rel_1".into(),
+        changelog_url: None,
+        security: false,
+        published_at_ms: release.published_at_ms,
+        kind: release.kind,
+        surface: release.surface,
+        api_min_version: release.api_min_version,
+        api_max_version: release.api_max_version,
+        price_cents: release.price_cents,
+        permissions: release.permissions,
+    }
 }
 
 /// A shop that agrees to all that the app requires.
@@ -66,6 +84,25 @@ impl World {
         let callback = self.latest_callback(&asked.installation_id).await;
         self.settle(&callback, "delivered", false).await;
         self.until_state(shop, &asked.installation_id, "installed").await
+    }
+
+    /// The catalogue publishes it.
+    pub(crate) async fn release(&self, release: AppRelease) {
+        self.publish(subject::RELEASE_PUBLISHED, &told(release)).await;
+    }
+
+    /// The catalogue withdraws it.
+    pub(crate) async fn yank(&self, release: AppRelease) {
+        self.publish(subject::RELEASE_YANKED, &told(release)).await;
+    }
+
+    /// Waits until the shop runs that version, and nothing is on its way.
+    pub(crate) async fn until_version(&self, shop: &Shop, id: &str, version: &str) -> Installation {
+        let is_it = |event: &InstallationChanged| {
+            event.installation_id == id && event.version == version && event.state == "installed"
+        };
+        self.told(subject::INSTALLATION_CHANGED, "the new version", is_it).await;
+        self.installation(&shop.manages(), id).await.unwrap()
     }
 
     pub(crate) async fn update(

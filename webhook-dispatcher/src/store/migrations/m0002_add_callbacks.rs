@@ -32,11 +32,12 @@ impl MigrationTrait for Migration {
 /// An endpoint is now an instance's or an app's. SQLite can't make a column nullable, so the table is made anew and
 /// filled from the old one, on both stores in the same way.
 async fn endpoints(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let next = Alias::new("endpoints_next");
+    let (next, mut kind) = (Alias::new("endpoints_next"), string(Endpoint::Kind));
     let table = Table::create()
         .table(next.clone())
         .col(string(Endpoint::Id).primary_key())
-        .col(string(Endpoint::Kind))
+        // A replica of the release before this one names no kind.
+        .col(kind.default("webhook"))
         // One of the two: of a shop's endpoint, of a hosted app's.
         .col(string_null(Endpoint::InstanceId).unique_key())
         .col(string_null(Endpoint::MarketplaceId).unique_key())
@@ -79,7 +80,10 @@ async fn deliveries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     }
     // Partial, so that they cost a webhook nothing.
     for index in [
-        "UNIQUE INDEX deliveries_of_serial ON deliveries (serial, sequence) WHERE serial IS NOT NULL",
+        // By the sequence first: for a serial's open callbacks no planner then takes this one, which has the settled.
+        "UNIQUE INDEX deliveries_of_serial ON deliveries (sequence, serial) WHERE serial IS NOT NULL",
+        "INDEX deliveries_open_of_serial ON deliveries (serial, sequence) \
+         WHERE serial IS NOT NULL AND settled_at_ms IS NULL",
         "INDEX deliveries_to_give_up ON deliveries (give_up_at_ms) \
          WHERE give_up_at_ms IS NOT NULL AND settled_at_ms IS NULL",
         "INDEX deliveries_of_app ON deliveries (marketplace_id, created_at_ms) WHERE marketplace_id IS NOT NULL",

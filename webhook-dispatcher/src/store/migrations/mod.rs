@@ -23,7 +23,7 @@ impl MigratorTrait for Migrator {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use platform::{
         db::{DatabaseConfig, Db},
@@ -37,7 +37,7 @@ mod tests {
         store::{delivery, endpoint},
     };
 
-    /// What a dispatcher that knew no callbacks has stored is found again.
+    /// What a dispatcher that knew no callbacks has stored, or stores while it is being replaced, is found again.
     async fn keeps_what_is_there(database: DatabaseConfig) {
         let db = Db::connect(&database, "webhooks").await.unwrap();
         let store = db.write();
@@ -55,6 +55,16 @@ mod tests {
         store.execute_unprepared(old).await.unwrap();
         Migrator::up(store, None).await.unwrap();
 
+        let old = format!(
+            "INSERT INTO endpoints (id, instance_id, base_url, sealed_secrets, revision, tenant_disabled, \
+             throttled_until_ms, created_at_ms, updated_at_ms) \
+             VALUES ('ep_3', 'inst_3', 'https://other.example', '', 1, {disabled}, 0, 1, 1)"
+        );
+        store.execute_unprepared(&old).await.expect("a replica that knows no kind goes on adding endpoints");
+
+        let owner = Owner::Instance("inst_3".to_owned());
+        let endpoint = endpoint::find_by_owner(store, &owner).await.unwrap().unwrap();
+        assert_eq!((endpoint.kind.as_str(), endpoint.owner()), ("webhook", owner));
         let owner = Owner::Instance("inst_1".to_owned());
         let endpoint = endpoint::find_by_owner(store, &owner).await.unwrap().unwrap();
         assert_eq!(
@@ -70,7 +80,7 @@ mod tests {
         assert_eq!((delivery.attempts, delivery.lease_token, delivery.held_since_ms), (2, 3, Some(4)));
         let twice = endpoint::Model { id: "ep_2".to_owned(), ..endpoint };
         assert!(endpoint::create(store, twice).await.is_err(), "one endpoint for each instance");
-        assert_eq!(endpoint::Entity::find().all(store).await.unwrap().len(), 1);
+        assert_eq!(endpoint::Entity::find().all(store).await.unwrap().len(), 2);
     }
 
     #[tokio::test]

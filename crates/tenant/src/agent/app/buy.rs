@@ -38,21 +38,23 @@ impl App {
         Ok(())
     }
 
-    /// Queues an installation or an update to this version. `allowed` are the added permissions that were shown.
+    /// Queues an installation or an update to this version. `allowed` are the added permissions that were shown, `after`
+    /// is the app's newest installation then.
     pub(crate) async fn install(
         &self,
         app: MarketplaceId,
         version: Version,
         allowed: Vec<String>,
+        after: Option<String>,
     ) -> Result<(), UseCaseError> {
         self.client()?;
-        let job = Job { allowed, ..Job::new(app, version, self.now_ms()) };
+        let job = Job { allowed, after, ..Job::new(app, version, self.now_ms()) };
         Ok(self.state.change(|state| state.queue(job)).await?)
     }
 
-    /// Goes on with a job that waits for the administrator, granting what it asked.
-    pub(crate) async fn resume(&self, app: &MarketplaceId) -> Result<(), UseCaseError> {
-        Ok(self.state.change(|state| state.resume_job(app)).await?)
+    /// Goes on with a job that waits for the administrator, granting what it asks, if that is what was shown.
+    pub(crate) async fn resume(&self, app: &MarketplaceId, shown: &str) -> Result<(), UseCaseError> {
+        Ok(self.state.change(|state| state.resume_job(app, shown)).await?)
     }
 
     /// Gives a job up. What is installed stays.

@@ -8,7 +8,7 @@ use wire::manifest::MarketplaceId;
 use super::{App, Installations, UseCaseError};
 use crate::{
     agent::domain::{Checkout, HostedNote, Job, State, added, find_note},
-    client::{AppKind, ClientError, FeedQuery, Installation, Product, ProductDetail},
+    client::{AppKind, ClientError, FeedQuery, Installation, InstallationState, Product, ProductDetail},
     install::InstalledApp,
     license::Standing,
 };
@@ -44,7 +44,11 @@ pub(crate) enum ListingState {
     /// The administrator went to pay, and no licence has come yet.
     Paying,
     /// On its way, or waiting for the administrator.
-    Pending(Box<Job>),
+    Pending {
+        job: Box<Job>,
+        /// What is here of a hosted or static app meanwhile.
+        beside: Option<Box<Registered>>,
+    },
     /// In the plugin folder.
     Installed { version: Version, update: Option<NewVersion> },
     /// A hosted or static app that is here, or on its way in or out.
@@ -59,12 +63,23 @@ pub(crate) struct Registered {
     pub(crate) name: Option<String>,
     /// Where a hosted app is opened.
     pub(crate) address: Option<String>,
+    /// Whether the files of a static app are not here in the recorded version: they can be fetched again.
+    pub(crate) lacks_files: bool,
 }
 
 /// How far an app has come.
 pub(crate) struct Arrival {
     pub(crate) name: Option<String>,
-    pub(crate) is_complete: bool,
+    pub(crate) progress: Progress,
+}
+
+/// How far that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Complete,
+    Moving,
+    /// The marketplace can't say now.
+    Unknown,
 }
 
 /// What is newer than the installed version.
@@ -90,6 +105,8 @@ pub(crate) struct Inventory {
     pub(crate) unknown_installations: Option<ClientError>,
     /// Why it is not known what is newer.
     pub(crate) unknown_updates: Option<ClientError>,
+    /// As it was before anything of this was read.
+    pub(crate) state: Arc<State>,
 }
 
 impl App {
@@ -132,18 +149,40 @@ impl App {
     pub(crate) async fn find_arrival(&self, app: &MarketplaceId) -> Result<Option<Arrival>, UseCaseError> {
         let mut here = self.installed().await?.into_iter().chain(self.static_apps().await?);
         if let Some(present) = here.find(|present| present.is_of(app)) {
-            return Ok(Some(Arrival { name: Some(present.manifest.name), is_complete: true }));
+            return Ok(Some(Arrival { name: Some(present.manifest.name), progress: Progress::Complete }));
         }
-        let hosted = self.installations().await.unwrap_or_default().remove(app);
-        let hosted = hosted.filter(|one| one.kind == AppKind::Hosted && one.state.is_present());
-        let state = self.state();
-        Ok(hosted.map(|one| Arrival {
-            name: find_note(&state.hosted, app, &one.version).map(|note| note.name.clone()),
-            is_complete: !one.state.is_moving(),
-        }))
+        Ok(match self.installations().await {
+            Ok(mut known) => known.remove(app).and_then(|one| self.arrival_of_hosted(&one)),
+            Err(_) => self.arrival_of_noted(app),
+        })
     }
 
+    fn arrival_of_hosted(&self, one: &Installation) -> Option<Arrival> {
+        let progress = match one.state {
+            _ if one.kind != AppKind::Hosted => return None,
+            InstallationState::Removing | InstallationState::Removed | InstallationState::Cancelled => {
+                return None;
+            }
+            InstallationState::Other => Progress::Unknown,
+            state if state.is_moving() => Progress::Moving,
+            _ => Progress::Complete,
+        };
+        let state = self.state();
+        let note = find_note(&state.hosted, &one.marketplace_id, &one.version);
+        Some(Arrival { name: note.map(|note| note.name.clone()), progress })
+    }
+
+    /// Without the marketplace's record: a hosted app that this shop has begun to install may be here.
+    fn arrival_of_noted(&self, app: &MarketplaceId) -> Option<Arrival> {
+        let state = self.state();
+        let note = state.hosted.iter().rfind(|note| note.marketplace_id == *app)?;
+        Some(Arrival { name: Some(note.name.clone()), progress: Progress::Unknown })
+    }
+
+    /// The state is read first: a job that ends meanwhile is then shown as on its way, and looked at again, and not
+    /// taken for one that was never there.
     async fn here(&self, with_installations: bool) -> Result<Here, UseCaseError> {
+        let state = self.state();
         let installations = if with_installations {
             self.installations().await.inspect_err(|error| tracing::warn!(%error, "unknown installations"))
         } else {
@@ -153,12 +192,13 @@ impl App {
             plugins: self.installed().await?,
             statics: self.static_apps().await?,
             installations: installations.ok(),
-            state: self.state(),
+            state,
         })
     }
 
     /// What is in the plugin folder, and what of it is out of date.
     pub(crate) async fn inventory(&self) -> Result<Inventory, UseCaseError> {
+        let state = self.state();
         let (updates, unknown_updates) = match self.client() {
             Ok(client) => match client.updates(&self.installed_versions().await?).await {
                 Ok(updates) => (updates, None),
@@ -166,7 +206,6 @@ impl App {
             },
             Err(_) => (Vec::new(), None),
         };
-        let state = self.state();
         let mut present = Vec::new();
         for app in self.installed().await? {
             let id = &app.manifest.marketplace_id;
@@ -182,17 +221,17 @@ impl App {
                 app,
             });
         }
-        let (registered, unknown_installations) = match self.registered().await {
+        let (registered, unknown_installations) = match self.registered(&state).await {
             Ok(registered) => (registered, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        Ok(Inventory { present, registered, unknown_installations, unknown_updates })
+        Ok(Inventory { present, registered, unknown_installations, unknown_updates, state })
     }
 
     /// The hosted and static apps that are here, or on their way in or out.
-    async fn registered(&self) -> Result<Vec<Registered>, ClientError> {
+    async fn registered(&self, state: &State) -> Result<Vec<Registered>, ClientError> {
         let installations = self.installations().await?;
-        let (statics, state) = (self.static_apps().await.unwrap_or_default(), self.state());
+        let statics = self.static_apps().await.unwrap_or_default();
         let present = installations.into_values().filter(|one| one.state.is_present());
         Ok(present.map(|one| Registered::of(one, &statics, &state.hosted)).collect())
     }
@@ -219,7 +258,8 @@ impl Here {
     fn stands(&self, product: &Product) -> ListingState {
         let app = &product.marketplace_id;
         if let Some(job) = self.state.jobs.get(app) {
-            return ListingState::Pending(Box::new(job.clone()));
+            let beside = self.find_registered(product).map(Box::new);
+            return ListingState::Pending { job: Box::new(job.clone()), beside };
         }
         if product.kind.has_installation() {
             return self.registered_or_available(product);
@@ -233,18 +273,18 @@ impl Here {
         }
     }
 
-    /// A static app without its files is not here, whatever the marketplace's record says: they can be fetched again.
     fn registered_or_available(&self, product: &Product) -> ListingState {
         let Some(installations) = &self.installations else { return ListingState::Unknown };
-        let last = installations.get(&product.marketplace_id).cloned();
-        let has_files = || self.statics.iter().any(|present| present.is_of(&product.marketplace_id));
-        match last {
-            Some(one) if one.state.is_present() && (product.kind == AppKind::Hosted || has_files()) => {
-                let registered = Registered::of(one, &self.statics, &self.state.hosted);
-                ListingState::Registered(Box::new(registered))
-            }
-            last => self.available(product, last),
+        match self.find_registered(product) {
+            Some(registered) => ListingState::Registered(Box::new(registered)),
+            None => self.available(product, installations.get(&product.marketplace_id).cloned()),
         }
+    }
+
+    fn find_registered(&self, product: &Product) -> Option<Registered> {
+        let one = self.installations.as_ref()?.get(&product.marketplace_id)?;
+        let is_present = one.state.is_present();
+        is_present.then(|| Registered::of(one.clone(), &self.statics, &self.state.hosted))
     }
 
     fn available(&self, product: &Product, last: Option<Installation>) -> ListingState {
@@ -268,10 +308,13 @@ impl Registered {
     fn of(installation: Installation, statics: &[InstalledApp], notes: &[HostedNote]) -> Self {
         let app = &installation.marketplace_id;
         let files = statics.iter().find(|present| present.is_of(app));
+        let is_other = |files: &InstalledApp| files.manifest.version != installation.version;
+        let lacks_files = installation.kind == AppKind::Static && files.is_none_or(is_other);
         let note = find_note(notes, app, &installation.version);
         Self {
             name: files.map(|app| app.manifest.name.clone()).or_else(|| note.map(|note| note.name.clone())),
             address: note.map(|note| note.address.clone()),
+            lacks_files,
             installation,
         }
     }

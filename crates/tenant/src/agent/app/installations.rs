@@ -6,7 +6,7 @@ use semver::Version;
 use wire::manifest::MarketplaceId;
 
 use super::{
-    App, UseCaseError,
+    App, ListingState, UseCaseError,
     installer::{JobError, blocking, refuse_unseen},
     trust::Doubt,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Consent {
     pub(crate) address: Option<String>,
     /// What is here already.
     pub(crate) present: Option<Installation>,
+    /// The id of the app's newest installation, whatever became of it; empty for none.
+    pub(crate) newest: String,
     /// Why the release can't be vouched for: then nothing is asked.
     pub(crate) doubt: Option<Doubt>,
 }
@@ -43,29 +45,43 @@ impl App {
         Ok(newest_of_each(client.installations(None).await?))
     }
 
-    /// What to ask about an app before it is installed or updated; its signatures are checked first.
-    pub(crate) async fn consent(&self, app: &MarketplaceId) -> Result<Consent, UseCaseError> {
-        let client = self.client()?;
-        let detail = self.product(app).await?;
+    /// What to ask about an app before it is installed or updated; its signatures are checked first. None where there
+    /// is nothing to ask: it is to be paid first, or is here in the version on offer, or on its way.
+    pub(crate) async fn consent(&self, app: &MarketplaceId) -> Result<Option<Consent>, UseCaseError> {
+        if !self.client()?.has_secret_key() {
+            return Err(ClientError::NoSecretKey.into());
+        }
+        let (detail, state) = self.look_at(app).await?;
+        let newest = match state {
+            ListingState::Available { covered: true, last } => last.map(|last| *last),
+            ListingState::Registered(registered) => Some(registered.installation),
+            _ => return Ok(None),
+        };
+        let newest_id = newest.as_ref().map(|newest| newest.id.clone()).unwrap_or_default();
+        let present = newest.filter(is_here);
+        let is_hosted = detail.product.kind == AppKind::Hosted;
+        let has_it = |one: &Installation| is_hosted && one.version >= detail.product.version;
+        if !detail.product.kind.has_installation() || present.as_ref().is_some_and(has_it) {
+            return Ok(None);
+        }
+        Ok(Some(Consent { newest: newest_id, ..self.ask(app, detail, present) }))
+    }
+
+    fn ask(&self, app: &MarketplaceId, detail: ProductDetail, present: Option<Installation>) -> Consent {
         let vouched = match detail.product.kind {
-            AppKind::Hosted => self.vouched_manifest(&detail).map(|(manifest, _)| Some(manifest)),
-            AppKind::Static => self.check_statement(&detail).map(|()| None),
-            AppKind::Plugin | AppKind::Other => return Err(UseCaseError::NoSuchApp),
+            AppKind::Hosted => self.vouched_manifest(app, &detail).map(|(manifest, _)| Some(manifest)),
+            _ => self.check_statement(app, &detail).map(|()| None),
         };
         let (manifest, doubt) = match vouched {
             Ok(manifest) => (manifest, None),
             Err(doubt) => (None, Some(doubt)),
         };
-        Ok(Consent {
-            present: find_present(client, app).await?,
-            permissions: match &manifest {
-                Some(manifest) => manifest.permissions().to_vec(),
-                None => detail.product.permissions.clone(),
-            },
-            address: manifest.map(|manifest| manifest.entry),
-            detail,
-            doubt,
-        })
+        let permissions = match &manifest {
+            Some(manifest) => manifest.permissions().to_vec(),
+            None => detail.product.permissions.clone(),
+        };
+        let address = manifest.map(|manifest| manifest.entry);
+        Consent { permissions, address, present, newest: String::new(), doubt, detail }
     }
 
     /// Queues the removal of a hosted or static app.
@@ -85,7 +101,7 @@ impl App {
         if *offered != job.version {
             return Err(JobError::NotOffered(offered.clone()));
         }
-        let (manifest, signers) = self.vouched_manifest(detail)?;
+        let (manifest, signers) = self.vouched_manifest(&job.marketplace_id, detail)?;
         self.pin(&signers, &job.marketplace_id).await?;
         let note = HostedNote {
             marketplace_id: job.marketplace_id.clone(),
@@ -105,10 +121,14 @@ impl App {
         job: &Job,
         wanted: &[String],
     ) -> Result<(), JobError> {
-        let present = find_present(client, &job.marketplace_id).await?;
+        let newest = find_newest(client, &job.marketplace_id).await?;
+        let newest_id = newest.as_ref().map(|newest| newest.id.clone()).unwrap_or_default();
+        let present = newest.filter(is_here);
         let granted = present.as_ref().map_or(&[][..], |present| &present.permissions);
         refuse_unseen(added(wanted, granted), &job.allowed)?;
+        self.refuse_withdrawn(job)?;
         match present {
+            None if job.is_older_than(&newest_id) => return Err(JobError::Answered),
             None => client.install(&job.marketplace_id, &job.version, wanted, WAIT).await.map(drop)?,
             Some(present) if is_at(&present, job) => {}
             Some(present) => {
@@ -119,7 +139,9 @@ impl App {
     }
 
     pub(super) async fn remove_app(&self, client: &Client, job: &Job) -> Result<(), JobError> {
-        if let Some(present) = find_present(client, &job.marketplace_id).await? {
+        let newest = find_newest(client, &job.marketplace_id).await?;
+        self.refuse_withdrawn(job)?;
+        if let Some(present) = newest.filter(is_here) {
             client.remove_installation(&present.id, WAIT).await?;
         }
         let (statics, app) = (self.statics.clone(), job.marketplace_id.clone());
@@ -127,11 +149,14 @@ impl App {
     }
 }
 
-/// The installation that is here. One on its way out is not: a new one takes its place.
-async fn find_present(client: &Client, app: &MarketplaceId) -> Result<Option<Installation>, ClientError> {
-    let newest = newest_of_each(client.installations(Some(app)).await?).remove(app);
-    let is_here = |one: &Installation| one.state.is_present() && one.state != InstallationState::Removing;
-    Ok(newest.filter(is_here))
+/// The installation that is here, or else the last one.
+async fn find_newest(client: &Client, app: &MarketplaceId) -> Result<Option<Installation>, ClientError> {
+    Ok(newest_of_each(client.installations(Some(app)).await?).remove(app))
+}
+
+/// One on its way out is not: a new one takes its place.
+fn is_here(one: &Installation) -> bool {
+    one.state.is_present() && one.state != InstallationState::Removing
 }
 
 fn is_at(present: &Installation, job: &Job) -> bool {

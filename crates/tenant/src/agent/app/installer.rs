@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::{App, UseCaseError, trust::Doubt};
 use crate::{
     agent::{
-        domain::{Job, Problem, Wish, retry_delay},
+        domain::{Job, Problem, State, Wish, retry_delay},
         store::StoreError,
     },
     artifact::{ArtifactError, TrustError},
@@ -32,6 +32,10 @@ pub(super) enum JobError {
     NotOffered(Version),
     #[error("this shop doesn't know this kind of app; a newer version of its agent may")]
     UnknownKind,
+    #[error("this is not wished for any more; nothing was done")]
+    Withdrawn,
+    #[error("this wish has had its installation already; nothing was done")]
+    Answered,
     #[error(transparent)]
     Shop(#[from] UseCaseError),
 }
@@ -107,17 +111,11 @@ impl App {
         let (app, version) = (&job.marketplace_id, &job.version);
         let outcome = self.try_job(&job).await;
         let is_done = outcome.is_ok();
-        let problem = outcome.err().map(|error| {
+        if let Err(error) = &outcome {
             tracing::warn!(%app, %version, wish = ?job.wish, %error, "a job could not be done");
-            error.into_problem(job.attempts + 1, self.now_ms())
-        });
-        let kept = self.state.change(|state| match problem {
-            None => state.finish_job(&job),
-            Some(problem) => state.change_job(&job, |job| {
-                job.attempts += 1;
-                job.problem = Some(problem);
-            }),
-        });
+        }
+        let now_ms = self.now_ms();
+        let kept = self.state.change(|state| conclude(state, &job, outcome, now_ms));
         if let Err(error) = kept.await {
             tracing::error!(%error, "the outcome of a job could not be kept");
             // The job is still due: without a pause this would spin.
@@ -138,17 +136,33 @@ impl App {
         Ok(())
     }
 
+    /// The administrator may have given a job up, or wished for something else, while it was being worked on.
+    pub(super) fn refuse_withdrawn(&self, job: &Job) -> Result<(), JobError> {
+        if self.state().has_job(job) { Ok(()) } else { Err(JobError::Withdrawn) }
+    }
+
     async fn install_app(&self, client: &Client, job: &Job) -> Result<(), JobError> {
-        let installed = self.installed_versions().await.map_err(UseCaseError::from)?;
-        if installed.get(&job.marketplace_id) == Some(&job.version) {
-            return Ok(());
-        }
         let product = client.product(&job.marketplace_id).await?;
         match product.product.kind {
             AppKind::Plugin => self.install_plugin(client, job, &product).await,
             AppKind::Static => self.install_static(client, job, &product).await,
             AppKind::Hosted => self.install_hosted(client, job, &product).await,
             AppKind::Other => Err(JobError::UnknownKind),
+        }
+    }
+}
+
+/// Keeps what came of a job.
+fn conclude(state: &mut State, job: &Job, outcome: Result<(), JobError>, now_ms: i64) {
+    match outcome {
+        Ok(()) | Err(JobError::Answered) => state.finish_job(job),
+        Err(JobError::Withdrawn) => {}
+        Err(error) => {
+            let problem = error.into_problem(job.attempts + 1, now_ms);
+            state.change_job(job, |job| {
+                job.attempts += 1;
+                job.problem = Some(problem);
+            });
         }
     }
 }

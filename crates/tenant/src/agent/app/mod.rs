@@ -27,7 +27,7 @@ use crate::{
     install::{InstalledApp, Plugins},
     webhook::{Verifier, WebhookError},
 };
-pub(crate) use catalogue::{Catalogue, Listing, ListingState, Present, Question, Registered};
+pub(crate) use catalogue::{Catalogue, Listing, ListingState, Present, Progress, Question, Registered};
 pub(crate) use installations::{Consent, Installations};
 pub(crate) use status::ShopStatus;
 pub(crate) use trust::Doubt;

@@ -3,14 +3,14 @@
 use wire::{license_key::LicenseKey, release::ArtifactDigest};
 
 use super::{
-    App,
+    App, UseCaseError,
     installer::{JobError, blocking, refuse_unseen},
 };
 use crate::{
     agent::domain::Job,
     artifact::{self, Claim, Signers},
     client::{Client, Download, ProductDetail},
-    install::{Plugins, Receipt, Staged},
+    install::{InstallError, Plugins, Receipt, Staged},
 };
 
 /// A ZIP whose signatures have been verified.
@@ -26,7 +26,12 @@ impl App {
         job: &Job,
         product: &ProductDetail,
     ) -> Result<(), JobError> {
+        let installed = self.installed_versions().await.map_err(UseCaseError::from)?;
+        if installed.get(&job.marketplace_id) == Some(&job.version) {
+            return Ok(());
+        }
         let package = self.fetch_package(client, job, product).await?;
+        self.refuse_withdrawn(job)?;
         let (plugins, allowed) = (self.plugins.clone(), job.allowed.clone());
         blocking(move || {
             let staged = package.stage(&plugins)?;
@@ -37,7 +42,7 @@ impl App {
     }
 
     /// The shop itself installs a static app; the marketplace only keeps a record of it, so nothing but the last rename
-    /// may fail after that was made.
+    /// may fail after that was made. An agent that knew plugins only has put static apps among them: none stays there.
     pub(super) async fn install_static(
         &self,
         client: &Client,
@@ -48,7 +53,12 @@ impl App {
         let statics = self.statics.clone();
         let staged = blocking(move || package.stage(&statics)).await?;
         self.register(client, job, staged.manifest().permissions()).await?;
-        blocking(move || Ok(staged.commit()?)).await
+        let (plugins, app) = (self.plugins.clone(), job.marketplace_id.clone());
+        blocking(move || {
+            staged.commit()?;
+            Ok(plugins.remove(&app).map_err(InstallError::from)?)
+        })
+        .await
     }
 
     async fn fetch_package(
@@ -59,7 +69,8 @@ impl App {
     ) -> Result<Package, JobError> {
         let download =
             client.download(&job.marketplace_id, &job.version, self.license_key(job).as_ref()).await?;
-        let signers = self.signers(product, &download.signature, &download.vendor_signature)?;
+        let signers =
+            self.signers(&job.marketplace_id, product, &download.signature, &download.vendor_signature)?;
         let zip = client.fetch(&download, self.plugins.limits().archive_bytes).await?;
         let sha256 = download.sha256;
         let zip = verify(job.clone(), zip, download, &signers).await?;

@@ -8,7 +8,7 @@ use wire::manifest::MarketplaceId;
 use super::{App, UseCaseError};
 use crate::{
     agent::domain::{Job, Problem, State, find_note},
-    client::{AppKind, Installation},
+    client::{AppKind, Installation, InstallationState},
     install::InstalledApp,
     license::Standing,
 };
@@ -23,7 +23,8 @@ pub(crate) struct AppStatus {
     pub(crate) name: Option<String>,
     /// The installed version, or the one that is to be.
     pub(crate) version: String,
-    /// `installed`, `pending` (on its way, or an update is), `waiting` (for the administrator) or `local`.
+    /// `installed`, `pending` (on its way, or an update is), `waiting` (for the administrator), `local`, or `unknown`:
+    /// the marketplace says of it what this shop does not understand.
     pub(crate) state: &'static str,
     pub(crate) installed_at_ms: Option<i64>,
     /// How its licence stands; none for a free app.
@@ -62,7 +63,11 @@ impl AppStatus {
         Self {
             name: note.map(|note| note.name.clone()),
             version: app.version.to_string(),
-            state: if app.state.is_moving() { "pending" } else { "installed" },
+            state: match app.state {
+                InstallationState::Other => "unknown",
+                state if state.is_moving() => "pending",
+                _ => "installed",
+            },
             installed_at_ms: None,
             license: license_of(&app.marketplace_id, state),
             problem: None,

@@ -23,15 +23,17 @@ pub(crate) enum Doubt {
 }
 
 impl App {
-    /// The keys that must have made these signatures, if they are trusted.
+    /// The keys that must have made the signatures of this app, if they are trusted. The app is the one that was asked
+    /// for, whatever the answer says of itself.
     pub(super) fn signers(
         &self,
+        app: &MarketplaceId,
         product: &ProductDetail,
         signature: &ReleaseSignature,
         vendor_signature: &ReleaseSignature,
     ) -> Result<Signers, Doubt> {
         let state = self.state();
-        let vendor = Holder::Vendor(product.product.marketplace_id.vendor().to_owned());
+        let vendor = Holder::Vendor(app.vendor().to_owned());
         let trusted = |holder: &Holder, key_id: &str, listed: &[PublicKey]| {
             let listed: Vec<VerifyingKey> = listed.iter().map(|key| key.value).collect();
             state.pins.trusted(holder, key_id, &listed)
@@ -42,14 +44,16 @@ impl App {
     }
 
     /// The manifest of the hosted app on offer, and the keys that vouch for it.
-    pub(super) fn vouched_manifest(&self, detail: &ProductDetail) -> Result<(Manifest, Signers), Doubt> {
+    pub(super) fn vouched_manifest(
+        &self,
+        app: &MarketplaceId,
+        detail: &ProductDetail,
+    ) -> Result<(Manifest, Signers), Doubt> {
         let product = &detail.product;
         let (signature, vendor_signature) = signatures(product)?;
-        let signers = self.signers(detail, signature, vendor_signature)?;
+        let signers = self.signers(app, detail, signature, vendor_signature)?;
         let manifest = Manifest::try_from(product.manifest.clone()).map_err(|_| ArtifactError::Manifest)?;
-        if manifest.marketplace_id != product.marketplace_id
-            || manifest.version != product.version
-            || manifest.hosted.is_none()
+        if manifest.marketplace_id != *app || manifest.version != product.version || manifest.hosted.is_none()
         {
             return Err(ArtifactError::Manifest.into());
         }
@@ -58,13 +62,13 @@ impl App {
     }
 
     /// Whether the marketplace vouches for the ZIP on offer; the rest can be checked once it is here.
-    pub(super) fn check_statement(&self, detail: &ProductDetail) -> Result<(), Doubt> {
+    pub(super) fn check_statement(&self, app: &MarketplaceId, detail: &ProductDetail) -> Result<(), Doubt> {
         let product = &detail.product;
         let (signature, vendor_signature) = signatures(product)?;
-        let signers = self.signers(detail, signature, vendor_signature)?;
+        let signers = self.signers(app, detail, signature, vendor_signature)?;
         let sha256 = product.sha256.as_deref().and_then(|text| text.parse().ok());
         let claim = Claim {
-            marketplace_id: &product.marketplace_id,
+            marketplace_id: app,
             version: &product.version,
             sha256: &sha256.ok_or(ArtifactError::Digest)?,
             signature,

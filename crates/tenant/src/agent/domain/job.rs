@@ -21,6 +21,10 @@ pub(crate) struct Job {
     /// Permissions that the administrator has seen and allowed beyond those of the installed version.
     #[serde(default)]
     pub(crate) allowed: Vec<String>,
+    /// The id of the app's newest installation when the administrator was asked, empty for none: what this wish is
+    /// older than has answered it. None where that was not asked about.
+    #[serde(default)]
+    pub(crate) after: Option<String>,
     #[serde(default)]
     pub(crate) attempts: u32,
     #[serde(default)]
@@ -72,6 +76,7 @@ impl Job {
             wish: Wish::Install,
             requested_at_ms: now_ms,
             allowed: Vec::new(),
+            after: None,
             attempts: 0,
             problem: None,
         }
@@ -83,7 +88,34 @@ impl Job {
 
     /// Whether the administrator has not changed their mind since.
     pub(crate) fn is_same_wish(&self, other: &Self) -> bool {
-        self.wish == other.wish && self.version == other.version && self.allowed == other.allowed
+        self.wish == other.wish
+            && self.version == other.version
+            && self.allowed == other.allowed
+            && self.after == other.after
+    }
+
+    /// Whether it was wished for before this installation, the app's newest: a form that is sent twice is one wish.
+    pub(crate) fn is_older_than(&self, newest: &str) -> bool {
+        self.after.as_ref().is_some_and(|after| after != newest)
+    }
+
+    /// What the administrator is asked now, for comparing it with what a page has shown. None while nothing is asked.
+    pub(crate) fn question(&self) -> Option<String> {
+        let asked = match self.problem.as_ref()? {
+            Problem::Retrying { .. } => return None,
+            Problem::Failed { .. } => "again".to_owned(),
+            Problem::NewKey { holder, key } => format!("key {} {holder}", key.key_id()),
+            Problem::Consent { added } => {
+                let mut added = added.clone();
+                added.sort();
+                format!("permissions {}", added.join(" "))
+            }
+        };
+        let wish = match self.wish {
+            Wish::Install => "install",
+            Wish::Remove => "remove",
+        };
+        Some(format!("{wish} {} {asked}", self.version))
     }
 
     /// When it may be tried, unless it waits for the administrator.

@@ -194,14 +194,21 @@ impl State {
 
     /// Ends a job that is done.
     pub(crate) fn finish_job(&mut self, done: &Job) {
-        if self.jobs.get(&done.marketplace_id).is_some_and(|job| job.is_same_wish(done)) {
+        if self.has_job(done) {
             self.jobs.remove(&done.marketplace_id);
         }
     }
 
-    /// The administrator says to go on: what was asked about is granted.
-    pub(crate) fn resume_job(&mut self, app: &MarketplaceId) {
-        let Some(job) = self.jobs.get_mut(app) else { return };
+    /// Whether the administrator still wishes for this.
+    pub(crate) fn has_job(&self, wished: &Job) -> bool {
+        self.jobs.get(&wished.marketplace_id).is_some_and(|job| job.is_same_wish(wished))
+    }
+
+    /// The administrator says to go on: what was asked about is granted, if that is what the page has shown. A page may
+    /// be old, and a button pressed twice.
+    pub(crate) fn resume_job(&mut self, app: &MarketplaceId, shown: &str) {
+        let asks = |job: &&mut Job| job.question().as_deref() == Some(shown);
+        let Some(job) = self.jobs.get_mut(app).filter(asks) else { return };
         match job.problem.take() {
             Some(Problem::NewKey { holder, key }) => self.pins.pin(&holder, key),
             Some(Problem::Consent { added }) => job.allowed = added,

@@ -122,8 +122,14 @@ fn a_job_waits_for_its_time_or_for_the_administrator() {
     let failed = Problem::Failed { message: String::new() };
     state.change_job(&tried, |job| job.problem = Some(failed));
     assert_eq!(state.next_due_ms(), None);
-    state.resume_job(&app());
+    state.resume_job(&app(), "install 1.0.0 again");
     assert!(state.find_due_job(NOW).is_some());
+}
+
+/// Presses the button of a page that is up to date.
+fn go_on(state: &mut State) {
+    let shown = state.jobs[&app()].question().unwrap();
+    state.resume_job(&app(), &shown);
 }
 
 #[test]
@@ -134,13 +140,35 @@ fn going_on_grants_what_was_asked() {
     let mut job = Job::new(app(), Version::new(1, 0, 0), NOW);
     job.problem = Some(Problem::NewKey { holder: holder.clone(), key });
     state.queue(job.clone());
-    state.resume_job(&app());
+    go_on(&mut state);
     assert!(state.pins.has(&holder, key));
     let added = vec!["api:orders.read".to_owned()];
     let asked = Problem::Consent { added: added.clone() };
     state.change_job(&job, |job| job.problem = Some(asked));
-    state.resume_job(&app());
+    go_on(&mut state);
     assert_eq!(state.jobs[&app()].allowed, added);
+}
+
+#[test]
+fn going_on_grants_nothing_else_than_what_was_shown() {
+    let key = SigningKey::from_seed(&[1; 32]).verifying_key();
+    let holder = Holder::Vendor("vendor".to_owned());
+    let mut state = State::new("00".to_owned());
+    let mut job = Job::new(app(), Version::new(1, 0, 0), NOW);
+    job.problem = Some(Problem::NewKey { holder: holder.clone(), key });
+    let shown = job.question().unwrap();
+    state.queue(job.clone());
+    for unseen in ["", "install 1.0.0 again", "install 1.0.0 permissions api:orders.read"] {
+        state.resume_job(&app(), unseen);
+        assert_eq!(state.jobs[&app()], job, "{unseen}");
+    }
+    job.problem = Some(Problem::Consent { added: vec!["api:orders.write".to_owned()] });
+    state.queue(job.clone());
+    state.resume_job(&app(), &shown);
+    assert_eq!(state.jobs[&app()], job, "the key was shown, and not these permissions");
+    assert!(!state.pins.has(&holder, key));
+    let newer = Job { version: Version::new(2, 0, 0), ..job.clone() };
+    assert_ne!(newer.question(), job.question(), "those of another version are another question");
 }
 
 #[test]

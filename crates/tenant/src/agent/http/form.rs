@@ -24,12 +24,17 @@ pub(super) struct Chosen {
     /// The added permissions that the page showed, with spaces between.
     #[serde(default)]
     allowed: String,
+    /// The app's newest installation then, empty for none; only of a page that asks.
+    after: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct JobDecision {
     app: MarketplaceId,
     act: Act,
+    /// What the page asked.
+    #[serde(default)]
+    shown: String,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +68,7 @@ pub(super) async fn install(
 ) -> Result<Redirect, Refusal> {
     let allowed = chosen.allowed.split_whitespace().map(str::to_owned).collect();
     let to = pages::detail_path(&chosen.app);
-    app.install(chosen.app, chosen.version, allowed).await?;
+    app.install(chosen.app, chosen.version, allowed, chosen.after).await?;
     Ok(Redirect::to(&to))
 }
 
@@ -81,7 +86,7 @@ pub(super) async fn job(
     Checked(decision): Checked<JobDecision>,
 ) -> Result<Redirect, Refusal> {
     match decision.act {
-        Act::Accept => app.resume(&decision.app).await?,
+        Act::Accept => app.resume(&decision.app, &decision.shown).await?,
         Act::Dismiss => app.give_up(&decision.app).await?,
     }
     Ok(Redirect::to(&pages::detail_path(&decision.app)))

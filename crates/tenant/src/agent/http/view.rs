@@ -16,6 +16,9 @@ use crate::{
 };
 pub(super) use registered::{ConsentView, PendingUpdateView};
 
+/// For so long people wait before the page.
+const SOON_MS: i64 = 60_000;
+
 /// What every page has.
 pub(super) struct Shell {
     pub(super) title: String,
@@ -39,8 +42,10 @@ impl Shell {
         Self { title: title.into(), here, csrf: csrf.to_owned(), connected, refresh: None }
     }
 
-    pub(super) fn refreshing(self, while_moving: bool) -> Self {
-        Self { refresh: while_moving.then_some(2), ..self }
+    /// Looks again while something moves: often at first, and seldom once it has taken long.
+    pub(super) fn refreshing(self, moving_since_ms: Option<i64>, now_ms: i64) -> Self {
+        let seconds = |since_ms| if now_ms - since_ms < SOON_MS { 2 } else { 30 };
+        Self { refresh: moving_since_ms.map(seconds), ..self }
     }
 
     pub(super) fn is_marketplace(&self) -> bool {
@@ -69,8 +74,10 @@ pub(super) struct Card {
 /// How an app stands in the shop, as a badge and a button.
 #[derive(Default)]
 pub(super) struct Stands {
-    /// `installed`, `pending` or `available`.
+    /// `installed`, `pending`, `available` or `unknown`.
     pub(super) state: &'static str,
+    /// Since when it has been on its way; none for what is not.
+    pub(super) since_ms: Option<i64>,
     pub(super) badge: Option<String>,
     /// Whether something is not as it should be.
     pub(super) needs_you: bool,
@@ -103,6 +110,8 @@ pub(super) struct Waiting {
     pub(super) message: String,
     /// What the button that goes on says; none while it goes on by itself.
     pub(super) accept: Option<&'static str>,
+    /// What the button sends back: what is asked.
+    pub(super) shown: String,
     /// Lines that the administrator must see before going on.
     pub(super) lines: Vec<String>,
 }
@@ -117,9 +126,9 @@ pub(super) struct OfferCard {
 }
 
 impl Card {
-    pub(super) fn of(listing: Listing) -> Self {
+    pub(super) fn of(listing: Listing, now_ms: i64) -> Self {
         let Listing { product, state } = listing;
-        let standing = Stands::of(&product, &state);
+        let standing = Stands::of(&product, &state, now_ms);
         let app = &product.marketplace_id;
         Self {
             id: app.to_string(),
@@ -144,7 +153,7 @@ impl Card {
 }
 
 impl Stands {
-    pub(super) fn of(product: &Product, state: &ListingState) -> Self {
+    pub(super) fn of(product: &Product, state: &ListingState, now_ms: i64) -> Self {
         let action = |kind, label: String| product.is_installable().then(|| Action::of(product, kind, label));
         match state {
             ListingState::Available { covered, last } => {
@@ -159,7 +168,8 @@ impl Stands {
                 let badge = "Waiting for payment".to_owned();
                 Self::plain("pending", Some(badge), action("buy", "Continue to payment".to_owned()))
             }
-            ListingState::Pending(job) => Self::of_job(job),
+            ListingState::Pending { job, beside: None } => Self::of_job(job),
+            ListingState::Pending { job, beside: Some(registered) } => Self::of_job_beside(job, registered),
             ListingState::Installed { version, update: None } => {
                 Self::plain("installed", Some(format!("Installed {version}")), None)
             }
@@ -167,7 +177,7 @@ impl Stands {
                 let action = Action::update(&update.version, &update.added_permissions);
                 Self::plain("installed", Some(format!("Installed {version}")), Some(action))
             }
-            ListingState::Registered(registered) => Self::of_registered(registered),
+            ListingState::Registered(registered) => Self::of_registered(registered, now_ms),
             ListingState::Unknown => {
                 let note = "The marketplace can’t say right now whether this is installed here.".to_owned();
                 Self { note: Some(note), ..Self::plain("available", None, None) }
@@ -181,16 +191,20 @@ impl Stands {
             Wish::Install => "Installing…",
             Wish::Remove => "Removing…",
         };
-        let waiting = job.problem.as_ref().map(Waiting::of);
-        Self { waiting, ..Self::plain("pending", Some(badge.to_owned()), None) }
+        let note = (job.wish == Wish::Remove)
+            .then(|| "Its access to your shop ends as soon as the marketplace has been told.".to_owned());
+        Self {
+            waiting: Waiting::of(job),
+            note,
+            since_ms: Some(job.requested_at_ms),
+            ..Self::plain("pending", Some(badge.to_owned()), None)
+        }
     }
 
-    /// Whether it changes by itself.
-    pub(super) fn is_moving(&self) -> bool {
-        self.state == "pending"
-            && !self.needs_you
-            && self.waiting.as_ref().is_none_or(|waiting| waiting.accept.is_none())
-            && self.action.is_none()
+    /// Since when it has been changing by itself; none if it does not.
+    pub(super) fn moving_since_ms(&self) -> Option<i64> {
+        let waits_for_you = self.needs_you || self.waiting.as_ref().is_some_and(|one| one.accept.is_some());
+        self.since_ms.filter(|_| self.state == "pending" && !waits_for_you)
     }
 
     pub(super) fn plain(state: &'static str, badge: Option<String>, action: Option<Action>) -> Self {
@@ -225,7 +239,8 @@ impl Action {
 }
 
 impl Waiting {
-    fn of(problem: &Problem) -> Self {
+    fn of(job: &Job) -> Option<Self> {
+        let problem = job.problem.as_ref()?;
         let (accept, lines) = match problem {
             Problem::Retrying { .. } => (None, Vec::new()),
             Problem::Failed { .. } => (Some("Try again"), Vec::new()),
@@ -235,7 +250,8 @@ impl Waiting {
             Problem::Consent { added } => (Some("Allow and go on"), in_words(added)),
         };
         let again = if accept.is_none() { ". It will be tried again by itself." } else { "." };
-        Self { message: format!("{}{again}", sentence(&problem.to_string())), accept, lines }
+        let message = format!("{}{again}", sentence(&problem.to_string()));
+        Some(Self { message, accept, shown: job.question().unwrap_or_default(), lines })
     }
 }
 
@@ -278,6 +294,12 @@ pub(super) fn moment(at_ms: i64) -> String {
     let form = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
     let at = OffsetDateTime::from_unix_timestamp(at_ms.div_euclid(1000)).ok();
     at.and_then(|at| at.format(form).ok()).unwrap_or_default()
+}
+
+/// An RFC 3339 time.
+pub(super) fn unix_ms(text: &str) -> Option<i64> {
+    let at = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 /// The day of an RFC 3339 time.

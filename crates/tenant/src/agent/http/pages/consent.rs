@@ -3,7 +3,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    response::Response,
+    response::{IntoResponse as _, Redirect, Response},
 };
 
 use super::{Refusal, app_of, detail_path, page};
@@ -28,6 +28,8 @@ struct ConsentPage {
     name: String,
     vendor: String,
     asked: ConsentView,
+    /// The id of the app's newest installation, sent back with the form.
+    newest: String,
     doubt: Option<DoubtView>,
 }
 
@@ -43,7 +45,10 @@ pub(in super::super) async fn show(
     Path(names): Path<(String, String)>,
     session: FormSession,
 ) -> Result<Response, Refusal> {
-    let consent = app.consent(&app_of(names)?).await?;
+    let id = app_of(names)?;
+    let Some(consent) = app.consent(&id).await? else {
+        return Ok(Redirect::to(&detail_path(&id)).into_response());
+    };
     let product = &consent.detail.product;
     let view = ConsentPage {
         shell: Shell::new(&app, product.name.clone(), Here::Marketplace, session.token()),
@@ -51,7 +56,8 @@ pub(in super::super) async fn show(
         path: detail_path(&product.marketplace_id),
         name: product.name.clone(),
         vendor: view::vendor(&product.marketplace_id),
-        asked: ConsentView::of(&consent),
+        asked: ConsentView::of(&consent, app.now_ms()),
+        newest: consent.newest.clone(),
         doubt: consent.doubt.as_ref().map(DoubtView::of),
     };
     Ok(page(session, &view))

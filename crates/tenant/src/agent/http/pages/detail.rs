@@ -54,9 +54,10 @@ pub(in super::super) async fn show(
 ) -> Result<Response, Refusal> {
     let id = app_of(names)?;
     let (detail, state) = app.look_at(&id).await?;
-    let standing = Stands::of(&detail.product, &state);
+    let now_ms = app.now_ms();
+    let standing = Stands::of(&detail.product, &state, now_ms);
     let shell = Shell::new(&app, detail.product.name.clone(), Here::Marketplace, session.token());
-    let shell = shell.refreshing(standing.is_moving());
+    let shell = shell.refreshing(standing.moving_since_ms(), now_ms);
     Ok(page(session, &DetailPage::of(shell, detail, standing)))
 }
 

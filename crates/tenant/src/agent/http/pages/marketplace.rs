@@ -69,7 +69,7 @@ pub(in super::super) async fn show(
     let shell = Shell::new(&app, "Marketplace", Here::Marketplace, session.token());
     let question = params.question();
     let result = match app.browse(&question).await {
-        Ok(catalogue) => Ok(Shelf::of(catalogue, &question)),
+        Ok(catalogue) => Ok(Shelf::of(catalogue, &question, app.now_ms())),
         Err(UseCaseError::NotConnected) => {
             let plugins = app.installed().await.map_err(UseCaseError::from)?;
             let plugins = plugins.into_iter().map(LocalPlugin::of).collect();
@@ -111,7 +111,7 @@ fn types(chosen: Option<&str>) -> Vec<TypeChoice> {
 }
 
 impl Shelf {
-    fn of(catalogue: Catalogue, question: &Question) -> Self {
+    fn of(catalogue: Catalogue, question: &Question, now_ms: i64) -> Self {
         let page = u64::from(question.page);
         Self {
             count: catalogue.count,
@@ -119,7 +119,7 @@ impl Shelf {
             previous: (page > 1).then(|| path(question, page - 1)),
             next: (page < catalogue.pages).then(|| path(question, page + 1)),
             page,
-            cards: catalogue.listings.into_iter().map(Card::of).collect(),
+            cards: catalogue.listings.into_iter().map(|listing| Card::of(listing, now_ms)).collect(),
         }
     }
 }

@@ -106,10 +106,9 @@ pub(in super::super) async fn show(
 ) -> Result<Response, Refusal> {
     let inventory = app.inventory().await?;
     let plugins: Vec<Row> = inventory.present.into_iter().map(Row::of).collect();
-    let state = app.state();
-    let registered = inventory.registered;
+    let (state, registered, now_ms) = (inventory.state, inventory.registered, app.now_ms());
     let registered: Vec<RegisteredRow> =
-        registered.iter().map(|one| RegisteredRow::of(one, &state)).collect();
+        registered.iter().map(|one| RegisteredRow::of(one, &state, now_ms)).collect();
     let is_here = |id: &str| {
         plugins.iter().any(|row| !row.plugin.is_local && row.plugin.id == id)
             || registered.iter().any(|row| row.id == id)
@@ -117,8 +116,9 @@ pub(in super::super) async fn show(
     let jobs = state.jobs.values().filter(|job| !is_here(job.marketplace_id.as_str()));
     let arriving: Vec<Arriving> = jobs.map(Arriving::of).collect();
     let standings = plugins.iter().map(|row| &row.standing).chain(arriving.iter().map(|one| &one.standing));
-    let moving = standings.chain(registered.iter().map(|row| &row.standing)).any(Stands::is_moving);
-    let shell = Shell::new(&app, "Installed", Here::Plugins, session.token()).refreshing(moving);
+    let standings = standings.chain(registered.iter().map(|row| &row.standing));
+    let latest = standings.filter_map(Stands::moving_since_ms).max();
+    let shell = Shell::new(&app, "Installed", Here::Plugins, session.token()).refreshing(latest, now_ms);
     let view = PluginsPage {
         found: params.found,
         offers: state.offers.iter().map(OfferCard::of).collect(),
@@ -153,7 +153,7 @@ impl Row {
 }
 
 impl RegisteredRow {
-    fn of(registered: &Registered, state: &Shop) -> Self {
+    fn of(registered: &Registered, state: &Shop, now_ms: i64) -> Self {
         let installation = &registered.installation;
         let app = &installation.marketplace_id;
         let name = registered.name.clone().unwrap_or_else(|| app.to_string());
@@ -168,8 +168,8 @@ impl RegisteredRow {
             permissions: view::in_words(&installation.permissions),
             license: standing.map(view::standing_text),
             standing: match state.jobs.get(app) {
-                Some(job) => Stands::of_job(job),
-                None => Stands::of_registered(registered),
+                Some(job) => Stands::of_job_beside(job, registered),
+                None => Stands::of_registered(registered, now_ms),
             },
             name,
         }

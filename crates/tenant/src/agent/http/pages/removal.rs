@@ -37,7 +37,9 @@ pub(in super::super) async fn show(
 ) -> Result<Response, Refusal> {
     let (detail, state) = app.look_at(&app_of(names)?).await?;
     let id = detail.product.marketplace_id;
-    let ListingState::Registered(registered) = state else {
+    let (ListingState::Registered(registered) | ListingState::Pending { beside: Some(registered), .. }) =
+        state
+    else {
         return Ok(Redirect::to(&detail_path(&id)).into_response());
     };
     let name = registered.name.unwrap_or(detail.product.name);
