@@ -104,13 +104,13 @@ impl<'a> Failures<'a> {
 }
 
 fn failed(batch: &[Finished]) -> impl Iterator<Item = (&Job, &Attempted)> {
-    let made = batch.iter().filter_map(|finished| Some((&finished.job, finished.attempt.as_ref()?)));
+    let made = batch.iter().filter_map(|finished| Some((&finished.job, finished.attempt.made()?)));
     made.filter(|(_, attempted)| attempted.answer.outcome != Outcome::Success)
 }
 
 /// The endpoints for which something begins to wait in the store.
 fn waiting(batch: &[Finished]) -> impl Iterator<Item = &str> {
-    let waits = |finished: &&Finished| finished.attempt.is_none() && finished.job.fresh.is_some();
+    let waits = |finished: &&Finished| finished.attempt.made().is_none() && finished.job.fresh.is_some();
     batch.iter().filter(waits).map(|finished| finished.job.recipient.endpoint_id.as_str())
 }
 

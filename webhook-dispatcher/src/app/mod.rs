@@ -19,6 +19,7 @@ use std::{sync::Arc, time::Duration};
 pub use callbacks::CallbackRequest;
 pub use deliveries::{DeliveryDetail, Page};
 pub use endpoints::EndpointChange;
+pub(crate) use first::Late;
 pub use fresh::HandedOut;
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
 use tokio::sync::{Notify, mpsc};

@@ -20,7 +20,7 @@ use crate::{
         delivery::{Next, State, Tried, after},
         kind::Kind,
     },
-    sender::{Attempted, Finished, Job},
+    sender::{Attempt, Attempted, Finished, Job},
     store::{
         attempt, endpoint,
         lease::{self, Lease},
@@ -43,8 +43,8 @@ const LATE: &str = "late";
 
 impl App {
     /// Writes what came of these jobs, with one commit. Only who still holds the lease changes the delivery; every
-    /// attempt is recorded, a late one too.
-    pub(crate) async fn record(&self, batch: &[Finished]) -> AppResult<()> {
+    /// attempt is recorded, a late one too. Which first attempts were late.
+    pub(crate) async fn record(&self, batch: &[Finished]) -> AppResult<Late> {
         let tx = self.db.begin().await?;
         let (now_ms, mut settled) = (self.clock.now_ms(), Settled::default());
         let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted, now_ms);
@@ -62,7 +62,7 @@ impl App {
             settling.instrument(failure.attempted.span.clone()).await?;
         }
         self.settle_successes(&tx, batch, &late, &mut settled).await?;
-        let is_unsent = |finished: &&Finished| finished.attempt.is_none();
+        let is_unsent = |finished: &&Finished| matches!(finished.attempt, Attempt::NotBegun);
         lease::give_back(&*tx, &claimed(batch, is_unsent)).await?;
         tx.commit().await?;
         if settled.wakes || batch.iter().any(|finished| is_unsent(&finished)) {
@@ -72,7 +72,7 @@ impl App {
         for endpoint_id in &failures.changed {
             self.reread_endpoint(endpoint_id).await;
         }
-        Ok(())
+        Ok(late)
     }
 
     fn decide(&self, job: &Job, attempted: &Attempted, now_ms: i64) -> Next {
@@ -179,7 +179,7 @@ impl App {
 }
 
 fn is_success(finished: &Finished) -> bool {
-    finished.attempt.as_ref().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
+    finished.attempt.made().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
 }
 
 /// The leases of those that came from the store.
@@ -198,11 +198,11 @@ fn rows(batch: &[Finished]) -> Vec<attempt::Model> {
 
 fn span_of(batch: &[Finished], delivery_id: &str) -> Span {
     let attempted = batch.iter().find(|finished| finished.job.lease.delivery_id == delivery_id);
-    attempted.and_then(|finished| finished.attempt.as_ref()).map_or_else(Span::none, |it| it.span.clone())
+    attempted.and_then(|finished| finished.attempt.made()).map_or_else(Span::none, |it| it.span.clone())
 }
 
 fn row(finished: &Finished) -> Option<attempt::Model> {
-    let attempted = finished.attempt.as_ref()?;
+    let attempted = finished.attempt.made()?;
     Some(attempt::Model {
         delivery_id: finished.job.lease.delivery_id.clone(),
         number: finished.job.lease.attempt,

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A first attempt is made before any row tells of it: its message stays on the bus until the recorder has written what
-//! came of it. Slots bound what is in the pipeline; what finds no slot goes to the store, where the claimer finds it.
+//! came of it. One that has to wait for its receiver is kept in the store, leased, while it waits, so that a receiver
+//! that hangs holds no place of the consumer; its result is then written like that of a claimed one. Slots bound what is in the pipeline; what finds no slot goes to the store, where the claimer finds it.
 
 mod claimer;
 mod client;
@@ -120,6 +121,7 @@ pub struct Job {
 }
 
 /// What no row tells yet of a message whose first attempt is made.
+#[derive(Debug)]
 pub struct Fresh {
     /// `msg_…`, derived from the event.
     pub message_id: String,
@@ -145,14 +147,53 @@ impl Job {
     pub fn is_over(&self, now_ms: i64) -> bool {
         self.give_up_at_ms.is_some_and(|end| end <= now_ms)
     }
+
+    /// This first attempt, as the recorder is told of it while it is open.
+    fn opened(&self, fresh: Box<Fresh>) -> Self {
+        Self {
+            lease: self.lease.clone(),
+            lease_ends: self.lease_ends,
+            failures: self.failures,
+            event: self.event.clone(),
+            place: self.place.clone(),
+            give_up_at_ms: self.give_up_at_ms,
+            recipient: Arc::clone(&self.recipient),
+            body: self.body.clone(),
+            trace: self.trace.clone(),
+            slot: None,
+            fresh: Some(fresh),
+        }
+    }
 }
 
-/// A job that has ended.
+/// A job that has ended, or a first attempt that is to be kept in the store while it is open.
 pub struct Finished {
     /// Which one.
     pub job: Job,
-    /// What came of it; `None`: it was not begun.
-    pub attempt: Option<Attempted>,
+    /// What came of it.
+    pub attempt: Attempt,
+}
+
+/// What came of a job.
+pub enum Attempt {
+    /// It was not begun.
+    NotBegun,
+    /// It waits for its receiver. Told once the store has it: nothing where its delivery is leased by this job from now
+    /// on; where another hand-out of its message was quicker, what came in, so that its end is recorded as late.
+    Open(oneshot::Sender<Option<Box<Fresh>>>),
+    /// It was made.
+    Made(Attempted),
+}
+
+impl Attempt {
+    /// The attempt, if it was made.
+    #[must_use]
+    pub fn made(&self) -> Option<&Attempted> {
+        match self {
+            Self::Made(attempted) => Some(attempted),
+            Self::NotBegun | Self::Open(_) => None,
+        }
+    }
 }
 
 /// An attempt that was made.

@@ -49,6 +49,15 @@ pub struct Claim<'a> {
     pub busy: &'a [String],
 }
 
+/// The store's time, by which leases are measured.
+pub async fn store_now_ms(tx: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let backend = tx.get_database_backend();
+    let now = format!("SELECT {} AS store_now_ms", now_ms_sql(backend));
+    let now = tx.query_one_raw(Statement::from_string(backend, now)).await?;
+    now.ok_or_else(|| DbErr::RecordNotFound("the store did not tell its time".to_owned()))?
+        .try_get("", "store_now_ms")
+}
+
 /// A callback waits while an earlier one of its serial is open. A webhook has none, and is not looked up. The last two
 /// conditions are those of the index `deliveries_open_of_serial`.
 const IN_TURN: &str = "(due.serial IS NULL OR NOT EXISTS (SELECT 1 FROM deliveries AS earlier \

@@ -15,6 +15,9 @@ use crate::{
 over_both! {
     an_answer_that_was_not_recorded_is_asked_for_again_under_the_same_id,
     a_shop_that_hangs_keeps_nobody_else_waiting,
+    shops_that_hang_with_wide_windows_hold_no_place_of_the_consumer,
+    an_attempt_that_waits_for_its_receiver_is_kept_and_recorded,
+    an_attempt_that_waited_when_its_replica_died_is_made_again_after_its_lease,
     no_more_is_taken_than_the_pipeline_holds,
     two_replicas_hold_twice_as_much,
     two_replicas_tell_a_burst_once,
@@ -87,10 +90,87 @@ async fn a_shop_that_hangs_keeps_nobody_else_waiting(dispatcher: Dispatcher) {
     assert_eq!(hanging.receiver.requests().len(), 4, "as many as its window holds");
     let stored = || async {
         let counts = (count(&dispatcher.db, "delivered").await, count(&dispatcher.db, "pending").await);
-        (counts == (40, 76)).then_some(())
+        (counts == (40, 80)).then_some(())
     };
-    testkit::eventually("what cannot be tried now to be stored", WAIT, stored).await.unwrap();
+    testkit::eventually(
+        "what cannot be tried now, and what waits for its receiver, to be stored",
+        WAIT,
+        stored,
+    )
+    .await
+    .unwrap();
     assert_eq!(hanging.receiver.requests().len(), 4);
+}
+
+/// Six shops are told 16 times each at once, and 64 places are there.
+async fn shops_that_hang_with_wide_windows_hold_no_place_of_the_consumer(dispatcher: Dispatcher) {
+    let slow = DeliveryConfig { timeout_seconds: 40, lease_seconds: 60, ..patient(16) };
+    let dispatcher = again(dispatcher, slow).await;
+    let (hanging, healthy) = (dispatcher.shop("inst_0").await, dispatcher.shop("inst_9").await);
+    let instances = ["inst_0", "inst_1", "inst_2", "inst_3", "inst_4", "inst_5"];
+    for instance in &instances[1..] {
+        dispatcher.register(instance, &hanging.receiver.url()).await;
+    }
+    for number in 0..6 * 12 {
+        dispatcher.issue(instances[number % 6]).await;
+    }
+    all_delivered_once(&dispatcher.db, 72).await;
+    hanging.receiver.answer(Answer::hang());
+    for number in 0..6 * 16 {
+        dispatcher.issue(instances[number % 6]).await;
+    }
+    for _ in 0..10 {
+        dispatcher.issue("inst_9").await;
+    }
+    healthy.receiver.wait_for_count(10, Duration::from_secs(10)).await.unwrap();
+    let kept = || async { (count(&dispatcher.db, "pending").await == 96).then_some(()) };
+    testkit::eventually("all that waits to be kept", WAIT, kept).await.unwrap();
+    assert!(hanging.receiver.requests().len() > 72 + 6 * 4, "the windows were wide");
+}
+
+/// Until when deliveries are leased that are in flight.
+async fn leases(db: &Db) -> Vec<i64> {
+    let sql = "SELECT lease_until_ms FROM deliveries WHERE lease_until_ms > 0";
+    let rows = db.read().query_all_raw(Statement::from_string(db.backend(), sql)).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+async fn one_is_in_flight(db: &Db) {
+    let kept = || async { (leases(db).await.len() == 1).then_some(()) };
+    testkit::eventually("a lease", WAIT, kept).await.unwrap();
+}
+
+async fn an_attempt_that_waits_for_its_receiver_is_kept_and_recorded(dispatcher: Dispatcher) {
+    let shop = dispatcher.shop("inst_1").await;
+    let slow = |status| Answer::status(status).after(Duration::from_secs(2));
+    shop.receiver.script([slow(503), slow(204)]);
+    dispatcher.issue("inst_1").await;
+    one_is_in_flight(&dispatcher.db).await;
+    assert_eq!(states(&dispatcher.db).await, [("pending".to_owned(), 1)]);
+    assert!(outcomes(&dispatcher.db).await.is_empty());
+    let failed = dispatcher.attempted("inst_1", 1).await;
+    assert_eq!(failed.attempts[0].outcome, "server_error");
+    assert!(leases(&dispatcher.db).await.is_empty());
+    dispatcher.pass_until_due(&failed);
+    let told = dispatcher.reaches("inst_1", "delivered").await;
+    assert_eq!(told.delivery.unwrap().attempts, 2);
+    assert_eq!(shop.receiver.requests().len(), 2);
+}
+
+async fn an_attempt_that_waited_when_its_replica_died_is_made_again_after_its_lease(dispatcher: Dispatcher) {
+    let shop = dispatcher.shop("inst_1").await;
+    shop.receiver.script([Answer::hang()]);
+    dispatcher.issue("inst_1").await;
+    one_is_in_flight(&dispatcher.db).await;
+    dispatcher.kill_first();
+    dispatcher.add_replica().await;
+    assert!(shop.receiver.wait_for_count(2, Duration::from_secs(2)).await.is_err(), "it is leased");
+    let requests = shop.receiver.wait_for_count(2, WAIT).await.unwrap();
+    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    let recorded = || async { (states(&dispatcher.db).await == [("delivered".to_owned(), 2)]).then_some(()) };
+    testkit::eventually("one delivery of two attempts", WAIT, recorded).await.unwrap();
+    assert_eq!(outcomes(&dispatcher.db).await, ["lost", "success"]);
+    assert_eq!(shop.receiver.requests().len(), 2);
 }
 
 async fn no_more_is_taken_than_the_pipeline_holds(dispatcher: Dispatcher) {
@@ -108,7 +188,7 @@ async fn no_more_is_taken_than_the_pipeline_holds(dispatcher: Dispatcher) {
     assert_eq!(shop.receiver.requests().len(), 40);
 }
 
-/// Four shops, so that no window is the bound.
+/// Four shops with windows of four, and eight jobs from the store.
 async fn two_replicas_hold_twice_as_much(dispatcher: Dispatcher) {
     let dispatcher = again(dispatcher, patient(2)).await;
     let shop = dispatcher.shop("inst_0").await;
@@ -120,10 +200,11 @@ async fn two_replicas_hold_twice_as_much(dispatcher: Dispatcher) {
     for number in 0..40 {
         dispatcher.issue(instances[number % 4]).await;
     }
-    shop.receiver.wait_for_count(8, WAIT).await.unwrap();
-    dispatcher.add_replica().await;
     shop.receiver.wait_for_count(16, WAIT).await.unwrap();
-    assert_eq!(shop.receiver.requests().len(), 16);
+    assert!(shop.receiver.wait_for_count(17, Duration::from_secs(1)).await.is_err(), "the windows are full");
+    dispatcher.add_replica().await;
+    shop.receiver.wait_for_count(24, WAIT).await.unwrap();
+    assert!(shop.receiver.wait_for_count(33, Duration::from_secs(1)).await.is_err(), "so are the second's");
 }
 
 async fn two_replicas_tell_a_burst_once(dispatcher: Dispatcher) {
