@@ -55,8 +55,6 @@ impl App {
         delivery::create_all(&**tx, &rows.collect::<Vec<_>>()).await?;
         note_lost(tx, new.iter().map(|(finished, _)| &finished.job), now_ms).await?;
         count_late(tx, &late).await?;
-        metrics::counter!("webhook_messages_total", "event" => crate::domain::event::LICENSE_ISSUED)
-            .increment(new.len() as u64);
         Ok(Late(late.iter().map(|(finished, _)| hand_out(&finished.job)).collect()))
     }
 

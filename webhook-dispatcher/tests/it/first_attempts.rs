@@ -18,6 +18,7 @@ over_both! {
     shops_that_hang_with_wide_windows_hold_no_place_of_the_consumer,
     an_attempt_that_waits_for_its_receiver_is_kept_and_recorded,
     an_attempt_that_waited_when_its_replica_died_is_made_again_after_its_lease,
+    an_attempt_that_waited_and_could_not_be_kept_is_made_again_from_the_bus,
     no_more_is_taken_than_the_pipeline_holds,
     two_replicas_hold_twice_as_much,
     two_replicas_tell_a_burst_once,
@@ -186,6 +187,24 @@ async fn no_more_is_taken_than_the_pipeline_holds(dispatcher: Dispatcher) {
     shop.receiver.wait_for_count(40, WAIT).await.unwrap();
     all_delivered_once(&dispatcher.db, 40).await;
     assert_eq!(shop.receiver.requests().len(), 40);
+}
+
+async fn an_attempt_that_waited_and_could_not_be_kept_is_made_again_from_the_bus(dispatcher: Dispatcher) {
+    let shop = dispatcher.shop("inst_1").await;
+    shop.receiver.script([Answer::hang()]);
+    let stopped = stop_the_store(&dispatcher.db).await;
+    dispatcher.issue("inst_1").await;
+    shop.receiver.wait_for_count(1, WAIT).await.unwrap();
+    // Longer than until it is to be kept.
+    assert!(shop.receiver.wait_for_count(2, Duration::from_secs(1)).await.is_err());
+    dispatcher.kill_first();
+    drop(stopped);
+    dispatcher.add_replica().await;
+    let requests = shop.receiver.wait_for_count(2, WAIT).await.unwrap();
+    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    let recorded = || async { (states(&dispatcher.db).await == [("delivered".to_owned(), 2)]).then_some(()) };
+    testkit::eventually("one delivery of two attempts", WAIT, recorded).await.unwrap();
+    assert_eq!(outcomes(&dispatcher.db).await, ["lost", "success"]);
 }
 
 /// Four shops with windows of four, and eight jobs from the store.

@@ -318,14 +318,18 @@ async fn an_event_that_was_handed_out_twice_is_one_delivery_with_both_attempts()
     }
 }
 
+/// Also where its replica died between the commit and the acknowledgement, with the attempt still open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_comes_again_after_its_record_is_not_told_again() {
     let store = Store::with_endpoints(&["ep_1"]).await;
     store.app.record(&[store.first("evt_1", 1, Answer::status(204, None))]).await.unwrap();
-    let again = HandedOut { event_id: "evt_1".to_owned(), count: 2 };
-    // Nobody takes jobs here: told again, it would fail.
-    store.app.tell_license_issued(&again, "ep_1", b"{}".to_vec()).await.unwrap();
-    let other = HandedOut { event_id: "evt_2".to_owned(), count: 1 };
+    store.app.record(&[store.opened("evt_2", 1)]).await.unwrap();
+    for event_id in ["evt_1", "evt_2"] {
+        let again = HandedOut { event_id: event_id.to_owned(), count: 2 };
+        // Nobody takes jobs here: told again, it would fail.
+        store.app.tell_license_issued(&again, "ep_1", b"{}".to_vec()).await.unwrap();
+    }
+    let other = HandedOut { event_id: "evt_3".to_owned(), count: 1 };
     assert!(store.app.tell_license_issued(&other, "ep_1", b"{}".to_vec()).await.is_err());
 }
 
