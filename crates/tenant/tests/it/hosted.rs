@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use platform::{Random, secret::Secret};
 use serde_json::{Value, json};
-use tenant::{Client, ClientConfig, client::InstallationState};
 
 use super::{
-    marketplace::{Marketplace, PK, SK},
+    marketplace::Marketplace,
     release::{Release, key},
     shop::{Page, Shop, between},
 };
 
-const NOTES: &str = "@acme/notes";
+pub(crate) const NOTES: &str = "@acme/notes";
 
 async fn marketplace() -> Marketplace {
     let marketplace = Marketplace::start().await;
@@ -39,7 +37,7 @@ async fn detail_once(shop: &Shop, what: &str, wanted: impl Fn(&str) -> bool) -> 
     shop.page_once(what, &format!("/admin/marketplace/app/{NOTES}"), wanted).await
 }
 
-async fn installed() -> (Marketplace, Shop) {
+pub(crate) async fn installed() -> (Marketplace, Shop) {
     let marketplace = marketplace().await;
     let shop = Shop::connected_to(&marketplace).await;
     consent(&shop, "install").await;
@@ -375,30 +373,4 @@ async fn without_the_secret_key_the_setting_is_named() {
     assert_eq!(page.status, 409);
     assert!(page.html.contains("TENANT_SECRET_KEY"));
     assert_eq!(shop.get("/admin/marketplace").await.status, 200);
-}
-
-#[tokio::test]
-async fn the_clients_calls_are_those_of_the_contract() {
-    let (marketplace, _shop) = installed().await;
-    let config = ClientConfig {
-        url: marketplace.url.parse().unwrap(),
-        publishable_key: Secret::new(PK),
-        secret_key: Some(Secret::new(SK)),
-        instance_id: None,
-    };
-    let client = Client::new(config, Random::seeded(2)).unwrap();
-    let all = client.installations(None).await.unwrap();
-    assert_eq!(all.len(), 1);
-    let one = client.installation(&all[0].id).await.unwrap();
-    assert_eq!(
-        (one.state, one.permissions),
-        (InstallationState::Installed, vec!["api:orders.read".to_owned()])
-    );
-    let live = client.introspect(&Secret::new("live-key")).await.unwrap();
-    assert!(live.active && live.marketplace_id.unwrap().as_str() == NOTES);
-    assert!(!client.introspect(&Secret::new("another")).await.unwrap().active);
-    let heard = marketplace.world().heard.clone();
-    let install =
-        heard.iter().find(|heard| heard.starts_with("POST /store/marketplace/installations\n")).unwrap();
-    assert!(install.contains("prefer: \"wait=5\""), "{install}");
 }

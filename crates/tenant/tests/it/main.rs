@@ -7,6 +7,7 @@ mod release;
 mod shop;
 
 mod buying;
+mod client;
 mod decisions;
 mod hosted;
 mod installing;
