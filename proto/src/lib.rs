@@ -42,6 +42,7 @@ pub mod events {
         pub const APP_CHANGED: &str = "catalog.v1.app_changed";
         pub const CALLBACK_SETTLED: &str = "webhooks.v1.callback_settled";
         pub const DELIVERY_DEAD: &str = "webhooks.v1.delivery_dead";
+        pub const ENDPOINT_CHANGED: &str = "webhooks.v1.endpoint_changed";
         pub const ENDPOINT_DISABLED: &str = "webhooks.v1.endpoint_disabled";
     }
 

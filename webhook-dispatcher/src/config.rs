@@ -23,6 +23,7 @@ use crate::{
 };
 
 const DAY: u64 = 24 * 3_600;
+const SHORTEST_RETENTION_DAYS: u64 = 8;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -65,9 +66,9 @@ pub struct DeliveryConfig {
     pub timeout_seconds: u64,
     /// How much of an answer's body is read.
     pub max_response_bytes: u64,
-    /// Attempts at once.
+    /// Attempts that are worked on at once; 16 times as many may wait for their receivers.
     pub concurrency: usize,
-    /// Attempts at once to one endpoint.
+    /// Attempts at once to one endpoint, at most: it begins with 4 and earns more with each success.
     pub concurrency_per_endpoint: usize,
     /// How long a replica may take from claiming a delivery to writing its result; more than 5 seconds longer than
     /// `timeout_seconds`.
@@ -78,7 +79,8 @@ pub struct DeliveryConfig {
     pub allow_http: bool,
     /// Deliveries claimed at once.
     pub batch: usize,
-    /// How long settled deliveries and their attempts are kept.
+    /// How long settled deliveries and their attempts are kept; longer than the 7 days for which an outbox can be published
+    /// again, since they tell what was told before.
     pub retention_days: u64,
     /// How long deliveries to a disabled endpoint are held before they are given up.
     pub held_days: u64,
@@ -99,7 +101,7 @@ impl Default for DeliveryConfig {
             timeout_seconds: 30,
             max_response_bytes: 64 * 1024,
             concurrency: 256,
-            concurrency_per_endpoint: 16,
+            concurrency_per_endpoint: 64,
             lease_seconds: 120,
             allow_cidrs: Vec::new(),
             allow_http: false,
@@ -199,6 +201,11 @@ impl DeliveryConfig {
             let least = "must be longer than delivery.timeout_seconds, or a request could expire on its way";
             problems.add("delivery.callback_validity_seconds", least);
         }
+        if self.retention_days < SHORTEST_RETENTION_DAYS {
+            let least =
+                "must be at least 8: what was told must be known for longer than it can be published again";
+            problems.add("delivery.retention_days", least);
+        }
         for (key, value) in self.counts() {
             if value == 0 {
                 problems.add(&format!("delivery.{key}"), "must be at least 1");
@@ -206,14 +213,13 @@ impl DeliveryConfig {
         }
     }
 
-    fn counts(&self) -> [(&'static str, u64); 7] {
+    fn counts(&self) -> [(&'static str, u64); 6] {
         let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         [
             ("timeout_seconds", self.timeout_seconds),
             ("concurrency", count(self.concurrency)),
             ("concurrency_per_endpoint", count(self.concurrency_per_endpoint)),
             ("batch", count(self.batch)),
-            ("retention_days", self.retention_days),
             ("held_days", self.held_days),
             ("install_give_up_seconds", self.install_give_up_seconds),
         ]
@@ -304,6 +310,7 @@ pub(crate) mod tests {
             ("MERCATO__DELIVERY__LEASE_SECONDS", "35", "delivery.lease_seconds"),
             ("MERCATO__DELIVERY__JITTER", "1.5", "delivery.jitter"),
             ("MERCATO__DELIVERY__CONCURRENCY", "0", "delivery.concurrency"),
+            ("MERCATO__DELIVERY__RETENTION_DAYS", "7", "delivery.retention_days"),
             ("MERCATO__DELIVERY__INSTALL_SCHEDULE_SECONDS", "[5, 0]", "delivery.install_schedule_seconds"),
             ("MERCATO__DELIVERY__INSTALL_GIVE_UP_SECONDS", "0", "delivery.install_give_up_seconds"),
             ("MERCATO__DELIVERY__CALLBACK_VALIDITY_SECONDS", "30", "delivery.callback_validity_seconds"),

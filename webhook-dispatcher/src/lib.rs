@@ -78,7 +78,7 @@ fn start_pipeline(
     app: &App,
     jobs: mpsc::Receiver<Job>,
 ) -> anyhow::Result<()> {
-    let (results, finished) = mpsc::channel(app.slots.capacity());
+    let (results, finished) = mpsc::channel(2 * app.slots.capacity());
     let delivery = &config.delivery;
     let worker = Worker {
         jobs,
@@ -98,6 +98,7 @@ fn start_pipeline(
 }
 
 fn start_consumers(tasks: &mut Tasks, common: &platform::Parts, app: &App) -> anyhow::Result<()> {
+    tasks.spawn_quiet("directory", app.clone().follow_endpoints(common.bus.clone(), tasks.shutdown()));
     let endpoints = consumer::follow_instances(&common.bus, app.clone(), tasks.shutdown())?;
     let licenses = consumer::tell_licenses(&common.bus, app.clone(), tasks.shutdown())?;
     let apps = consumer::follow_apps(&common.bus, app.clone(), tasks.shutdown())?;

@@ -1,6 +1,7 @@
 //! The benchmarks of this project.
 
 mod bare;
+mod dispatch;
 mod gateway;
 mod load;
 mod memory;
@@ -25,7 +26,7 @@ The services are the binaries beside this program, so it is only worth something
     cargo xtask bench              # builds, starts PostgreSQL, and runs all of them
     cargo xtask bench sale
 
-Run directly, it needs a PostgreSQL in MERCATO_TEST_DATABASE_URL, and the two others that tests need.";
+`dispatch` and its like start servers of their own. Run directly, the others need a PostgreSQL in MERCATO_TEST_DATABASE_URL, and the two others that tests need.";
 
 #[derive(Parser)]
 #[command(name = "bench", version, about = "The benchmarks of this project", long_about = HELP)]
@@ -43,6 +44,19 @@ enum Benchmark {
     Feed(load::Load),
     /// From Stripe's event to the shop's receipt, beside a loop that only posts signed webhooks
     Sale(sale::Args),
+    /// A burst from JetStream to one endpoint, beside a loop that only posts signed webhooks
+    Dispatch(dispatch::Burst),
+    /// The same, spread over a hundred endpoints
+    #[command(name = "dispatch-100")]
+    DispatchSpread(dispatch::Burst),
+    /// From publish to receipt at a fixed rate, beside the 7 ms that 99 of 100 may take at most
+    DispatchLatency(dispatch::Latency),
+    /// The healthy endpoints' latency while others hang, beside the same while nobody does
+    DispatchIsolation(dispatch::Isolation),
+    /// Two dispatchers beside one
+    DispatchTwo(dispatch::Burst),
+    /// A dispatcher's memory with a backlog in its store, beside the same without
+    DispatchBacklog(dispatch::Backlog),
     /// What each idle service takes of the memory, beside the 40 MiB that it may
     Memory(memory::Args),
     /// From `mercato demo` to its answer, beside the 3 seconds that it may take
@@ -72,6 +86,12 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Verify(load) => gateway::verify(load).await?.print(),
         Benchmark::Feed(load) => gateway::feed(load).await?.print(),
         Benchmark::Sale(args) => sale::run(args).await?.print(),
+        Benchmark::Dispatch(args) => dispatch::one_to_one(&args).await?.print(),
+        Benchmark::DispatchSpread(args) => dispatch::spread(&args).await?.print(),
+        Benchmark::DispatchLatency(args) => dispatch::latency(&args).await?.print(),
+        Benchmark::DispatchIsolation(args) => dispatch::isolation(&args).await?.print(),
+        Benchmark::DispatchTwo(args) => dispatch::two(&args).await?.print(),
+        Benchmark::DispatchBacklog(args) => dispatch::backlog(args).await?.print(),
         Benchmark::Memory(args) => memory::run(args).await?.print(),
         Benchmark::Start(args) => start::run(args).await?.print(),
         Benchmark::Bare(args) => bare::run(args).await?,
@@ -83,6 +103,12 @@ async fn run_all() -> anyhow::Result<()> {
     gateway::verify(load::Load::default()).await?.print();
     gateway::feed(load::Load::default()).await?.print();
     sale::run(sale::Args::default()).await?.print();
+    dispatch::one_to_one(&dispatch::Burst::default()).await?.print();
+    dispatch::spread(&dispatch::Burst::default()).await?.print();
+    dispatch::latency(&dispatch::Latency::default()).await?.print();
+    dispatch::isolation(&dispatch::Isolation::default()).await?.print();
+    dispatch::two(&dispatch::Burst::default()).await?.print();
+    dispatch::backlog(dispatch::Backlog::default()).await?.print();
     memory::run(memory::Args::default()).await?.print();
     start::run(start::Args::default()).await?.print();
     Ok(())

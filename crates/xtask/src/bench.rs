@@ -16,6 +16,7 @@ and their ratio. The reference is the least program that could do the same work,
 
     cargo xtask bench            # all
     cargo xtask bench verify     # one
+    cargo xtask bench dispatch --messages 5000 --rounds 1    # with its own options
 
 Close other programs first: two figures of one run compare well, figures of different machines do not.";
 
@@ -23,6 +24,9 @@ Close other programs first: two figures of one run compare well, figures of diff
 pub(crate) struct Args {
     /// The benchmark's name; all of them without it
     name: Option<String>,
+    /// Options of that benchmark, as `bench <name> --help` tells them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -31,7 +35,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let bench = paths::target_dir()?.join("release/bench");
     let servers = servers::start().await?;
     let mut command = program(&bench, &[]);
-    command.args(&args.name).envs(servers.env());
+    command.args(&args.name).args(&args.options).envs(servers.env());
     let done = succeed(command).await.context("the benchmark failed");
     servers.stop().await?;
     done

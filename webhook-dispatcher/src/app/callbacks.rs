@@ -1,20 +1,15 @@
 use std::collections::HashMap;
 
-use platform::{AppError, AppResult, clock::millis, db::Tx, outbox};
+use platform::{AppError, AppResult, db::Tx, outbox};
 use proto::events::{CallbackSettled, subject};
 use sea_orm::ConnectionTrait;
 use wire::open2b::Callback;
 
-use super::{
-    App, REQUEST_CALLBACKS,
-    claim::lost,
-    intake::{Called, Telling},
-};
+use super::{App, claim::lost, intake::Telling};
 use crate::{
     domain::{
         answer::Outcome,
         callback::{Ending, Place, TIME_OVER, Trail},
-        endpoint::Owner,
     },
     store::{attempt, delivery, message, serial},
 };
@@ -71,18 +66,15 @@ impl App {
             sequence: request.sequence,
         };
         let telling = Telling {
-            owner: Owner::App(request.marketplace_id.clone()),
             instance_id: request.instance_id,
             event: operation.as_str(),
             body: serde_json::to_vec(&request.callback).map_err(AppError::unexpected)?,
-            called: Some(Called {
-                marketplace_id: request.marketplace_id,
-                installation_id: request.installation_id,
-                place,
-                time: self.rules.time_for(operation),
-            }),
+            marketplace_id: request.marketplace_id,
+            installation_id: request.installation_id,
+            place,
+            time: self.rules.time_for(operation),
         };
-        self.tell(REQUEST_CALLBACKS, event_id, telling).await
+        self.tell(event_id, telling).await
     }
 
     /// Takes its place in its serial; with how it starts, the earlier ones that are not in flight, which end here.
@@ -198,11 +190,6 @@ impl App {
             ended.into_iter().for_each(Ended::count);
         }
         Ok(())
-    }
-
-    /// Until when an Install that is taken now is tried.
-    pub(super) fn give_up_at_ms(called: &Called, now_ms: i64) -> Option<i64> {
-        called.time.map(|time| now_ms + millis(time))
     }
 }
 

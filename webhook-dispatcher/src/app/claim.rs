@@ -96,7 +96,7 @@ impl App {
     ) -> Option<Job> {
         let lease = Lease::of(delivery);
         let Some(slot) = self.slots.try_take(&delivery.endpoint_id) else {
-            self.give_back(&lease).await;
+            self.give_back(lease).await;
             return None;
         };
         let body = self.open_body(&message.sealed_body).inspect_err(|error| {
@@ -112,7 +112,8 @@ impl App {
             recipient,
             body: body.ok()?.into(),
             trace: message.trace(),
-            slot,
+            slot: Some(slot),
+            fresh: None,
         })
     }
 
@@ -139,13 +140,14 @@ impl App {
     /// Gives a job to the worker. One that has ended meanwhile takes nothing, and the lease is given back.
     pub(super) async fn hand_over(&self, job: Job) {
         if let Err(refused) = self.jobs.try_send(job) {
-            self.give_back(&refused.into_inner().lease).await;
+            self.give_back(refused.into_inner().lease).await;
         }
     }
 
-    async fn give_back(&self, lease: &Lease) {
-        if let Err(error) = lease::give_back(self.db.write(), lease).await {
-            let delivery = &lease.delivery_id;
+    async fn give_back(&self, lease: Lease) {
+        let leases = [lease];
+        if let Err(error) = lease::give_back(self.db.write(), &leases).await {
+            let delivery = &leases[0].delivery_id;
             tracing::warn!(%error, delivery, "a lease could not be given back; it will run out");
         }
     }

@@ -1,5 +1,5 @@
 use platform::{AppError, AppResult, db::Tx, inbox, outbox};
-use proto::events::{EndpointDisabled, subject};
+use proto::events::{EndpointChanged, EndpointDisabled, subject};
 use sea_orm::ConnectionTrait;
 
 use super::{App, Page};
@@ -33,14 +33,27 @@ impl App {
         if !inbox::is_first(&*tx, consumer, event_id, now_ms).await? {
             return Ok(());
         }
-        match endpoint::find_by_owner(&*tx, &change.owner).await? {
-            None => endpoint::create(&*tx, self.new_endpoint(&change, now_ms)?).await?,
-            Some(current) if current.revision >= i64::from(change.revision) => {}
+        let changed = match endpoint::find_by_owner(&*tx, &change.owner).await? {
+            None => self.create_endpoint(&tx, &change, now_ms).await?,
+            Some(current) if current.revision >= i64::from(change.revision) => current,
             Some(current) => self.change_endpoint(&tx, current, &change, now_ms).await?,
-        }
+        };
         tx.commit().await?;
+        self.reread_endpoint(&changed.id).await;
         self.wake.notify_one();
         Ok(())
+    }
+
+    async fn create_endpoint(
+        &self,
+        tx: &Tx,
+        change: &EndpointChange,
+        now_ms: i64,
+    ) -> AppResult<endpoint::Model> {
+        let new = self.new_endpoint(change, now_ms)?;
+        endpoint::create(&**tx, new.clone()).await?;
+        self.announce_changed(&**tx, &new, now_ms).await?;
+        Ok(new)
     }
 
     fn new_endpoint(&self, change: &EndpointChange, now_ms: i64) -> AppResult<endpoint::Model> {
@@ -70,7 +83,7 @@ impl App {
         current: endpoint::Model,
         change: &EndpointChange,
         now_ms: i64,
-    ) -> AppResult<()> {
+    ) -> AppResult<endpoint::Model> {
         let moved = current.base_url != change.route.url();
         let standing = current.standing().follow(change.disabled, moved);
         let changed = endpoint::Model {
@@ -80,11 +93,11 @@ impl App {
             throttled_until_ms: if moved { 0 } else { current.throttled_until_ms },
             ..current
         };
-        let changed = save(&**tx, changed, standing, now_ms).await?;
+        let changed = self.save(&**tx, changed, standing, now_ms).await?;
         if moved {
             delivery::hasten(&**tx, &changed.id, now_ms).await?;
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// A page of endpoints, newest first.
@@ -106,11 +119,12 @@ impl App {
             .map_err(|error| AppError::conflict(error.to_string()))?;
         let now_ms = self.clock.now_ms();
         let was_disabled = current.is_disabled();
-        let changed = save(&*tx, current, standing, now_ms).await?;
+        let changed = self.save(&*tx, current, standing, now_ms).await?;
         if disabled && !was_disabled {
             self.announce_disabled(&*tx, &changed, now_ms).await?;
         }
         tx.commit().await?;
+        self.reread_endpoint(&changed.id).await;
         self.wake.notify_one();
         Ok(changed)
     }
@@ -126,7 +140,7 @@ impl App {
             return Ok(current);
         }
         let standing = current.standing().gone();
-        let changed = save(tx, current, standing, now_ms).await?;
+        let changed = self.save(tx, current, standing, now_ms).await?;
         tracing::warn!(
             endpoint = changed.id,
             reason = GONE,
@@ -151,29 +165,45 @@ impl App {
         outbox::announce(tx, &self.ids, now_ms, subject::ENDPOINT_DISABLED, &event).await?;
         Ok(())
     }
-}
 
-/// Saves the endpoint as it stands now; its deliveries follow when it was disabled or enabled.
-async fn save(
-    tx: &impl ConnectionTrait,
-    endpoint: endpoint::Model,
-    standing: Standing,
-    now_ms: i64,
-) -> AppResult<endpoint::Model> {
-    let was_disabled = endpoint.is_disabled();
-    let changed = endpoint::Model {
-        tenant_disabled: standing.by_instance,
-        disabled_reason: standing.reason,
-        updated_at_ms: now_ms,
-        ..endpoint
-    };
-    endpoint::update(tx, &changed).await?;
-    match (was_disabled, changed.is_disabled()) {
-        (false, true) => delivery::hold(tx, &changed.id, now_ms).await?,
-        (true, false) => delivery::release(tx, &changed.id, now_ms).await?,
-        _ => 0,
-    };
-    Ok(changed)
+    /// Tells the replicas, which know the shops' endpoints by heart.
+    pub(super) async fn announce_changed(
+        &self,
+        tx: &impl ConnectionTrait,
+        endpoint: &endpoint::Model,
+        now_ms: i64,
+    ) -> AppResult<()> {
+        if endpoint.instance_id.is_some() {
+            let event = EndpointChanged { endpoint_id: endpoint.id.clone() };
+            outbox::announce(tx, &self.ids, now_ms, subject::ENDPOINT_CHANGED, &event).await?;
+        }
+        Ok(())
+    }
+
+    /// Saves the endpoint as it stands now; its deliveries follow when it was disabled or enabled.
+    async fn save(
+        &self,
+        tx: &impl ConnectionTrait,
+        endpoint: endpoint::Model,
+        standing: Standing,
+        now_ms: i64,
+    ) -> AppResult<endpoint::Model> {
+        let was_disabled = endpoint.is_disabled();
+        let changed = endpoint::Model {
+            tenant_disabled: standing.by_instance,
+            disabled_reason: standing.reason,
+            updated_at_ms: now_ms,
+            ..endpoint
+        };
+        endpoint::update(tx, &changed).await?;
+        match (was_disabled, changed.is_disabled()) {
+            (false, true) => delivery::hold(tx, &changed.id, now_ms).await?,
+            (true, false) => delivery::release(tx, &changed.id, now_ms).await?,
+            _ => 0,
+        };
+        self.announce_changed(tx, &changed, now_ms).await?;
+        Ok(changed)
+    }
 }
 
 fn no_endpoint() -> AppError {

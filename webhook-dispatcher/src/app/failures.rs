@@ -47,6 +47,8 @@ impl Failure<'_> {
 pub(super) struct Failures<'a> {
     pub(super) all: Vec<Failure<'a>>,
     endpoints: BTreeMap<String, endpoint::Model>,
+    /// Those that the answers have changed.
+    pub(super) changed: Vec<String>,
 }
 
 impl<'a> Failures<'a> {
@@ -61,7 +63,7 @@ impl<'a> Failures<'a> {
         let all =
             failed(batch).map(|(job, attempted)| Failure { job, attempted, next: decide(job, attempted) });
         let mut all: Vec<_> = all.collect();
-        let endpoints = lock_endpoints(tx, &all, now_ms).await?;
+        let endpoints = lock_endpoints(tx, &all, waiting(batch), now_ms).await?;
         for failure in &mut all {
             if let Some(endpoint) = endpoints.get(&failure.job.recipient.endpoint_id) {
                 failure.weigh(endpoint);
@@ -69,12 +71,17 @@ impl<'a> Failures<'a> {
         }
         lock_deliveries(tx, batch, &all, now_ms).await?;
         weigh_serials(tx, &mut all).await?;
-        Ok(Self { all, endpoints })
+        Ok(Self { all, endpoints, changed: Vec::new() })
     }
 
     /// The endpoint of a failure, as it stands now.
     pub(super) fn endpoint(&self, failure: &Failure<'_>) -> Option<&endpoint::Model> {
-        self.endpoints.get(failure.endpoint_id())
+        self.endpoint_of(failure.job)
+    }
+
+    /// The endpoint of a job that failed, or that waits in the store for the first time.
+    pub(super) fn endpoint_of(&self, job: &Job) -> Option<&endpoint::Model> {
+        self.endpoints.get(&job.recipient.endpoint_id)
     }
 
     /// Disables and leaves alone whom the answers ask for it; before anything else, so that what failed besides is
@@ -86,26 +93,36 @@ impl<'a> Failures<'a> {
                 let gone = app.disable_gone(&**tx, endpoint.clone(), now_ms);
                 *endpoint = gone.instrument(failure.attempted.span.clone()).await?;
             } else if let Some(until_ms) = failure.throttled_until_ms(now_ms) {
-                leave_alone(tx, endpoint, until_ms).await?;
+                app.leave_alone(tx, endpoint, until_ms, now_ms).await?;
+            } else {
+                continue;
             }
+            self.changed.push(endpoint.id.clone());
         }
         Ok(())
     }
 }
 
 fn failed(batch: &[Finished]) -> impl Iterator<Item = (&Job, &Attempted)> {
-    let made = batch.iter().filter_map(|finished| Some((&finished.job, finished.attempt.as_ref()?)));
+    let made = batch.iter().filter_map(|finished| Some((&finished.job, finished.attempt.made()?)));
     made.filter(|(_, attempted)| attempted.answer.outcome != Outcome::Success)
+}
+
+/// The endpoints for which something begins to wait in the store.
+fn waiting(batch: &[Finished]) -> impl Iterator<Item = &str> {
+    let waits = |finished: &&Finished| finished.attempt.made().is_none() && finished.job.fresh.is_some();
+    batch.iter().filter(waits).map(|finished| finished.job.recipient.endpoint_id.as_str())
 }
 
 /// For changing where an answer changes the endpoint, for reading where none does; once each, so that no lock has to
 /// become a stronger one.
-async fn lock_endpoints(
+async fn lock_endpoints<'a>(
     tx: &Tx,
-    all: &[Failure<'_>],
+    all: &'a [Failure<'_>],
+    waiting: impl Iterator<Item = &'a str>,
     now_ms: i64,
 ) -> AppResult<BTreeMap<String, endpoint::Model>> {
-    let mut wanted: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut wanted: BTreeMap<&str, bool> = waiting.map(|id| (id, false)).collect();
     for failure in all {
         *wanted.entry(failure.endpoint_id()).or_default() |=
             failure.changes_pending_until_ms(now_ms).is_some();
@@ -120,7 +137,9 @@ async fn lock_endpoints(
 }
 
 async fn lock_deliveries(tx: &Tx, batch: &[Finished], all: &[Failure<'_>], now_ms: i64) -> AppResult<()> {
-    let own: Vec<&str> = batch.iter().map(|finished| finished.job.lease.delivery_id.as_str()).collect();
+    // First attempts have no row yet.
+    let known = batch.iter().filter(|finished| finished.job.fresh.is_none());
+    let own: Vec<&str> = known.map(|finished| finished.job.lease.delivery_id.as_str()).collect();
     let pending = all
         .iter()
         .filter_map(|failure| Some((failure.endpoint_id(), failure.changes_pending_until_ms(now_ms)?)));
@@ -139,11 +158,20 @@ async fn weigh_serials(tx: &Tx, all: &mut [Failure<'_>]) -> AppResult<()> {
     Ok(())
 }
 
-async fn leave_alone(tx: &Tx, endpoint: &mut endpoint::Model, until_ms: i64) -> AppResult<()> {
-    if endpoint.throttled_until_ms < until_ms {
-        endpoint.throttled_until_ms = until_ms;
-        endpoint::update(&**tx, endpoint).await?;
+impl App {
+    async fn leave_alone(
+        &self,
+        tx: &Tx,
+        endpoint: &mut endpoint::Model,
+        until_ms: i64,
+        now_ms: i64,
+    ) -> AppResult<()> {
+        if endpoint.throttled_until_ms < until_ms {
+            endpoint.throttled_until_ms = until_ms;
+            endpoint::update(&**tx, endpoint).await?;
+            self.announce_changed(&**tx, endpoint, now_ms).await?;
+        }
+        delivery::postpone(&**tx, &endpoint.id, until_ms).await?;
+        Ok(())
     }
-    delivery::postpone(&**tx, &endpoint.id, until_ms).await?;
-    Ok(())
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_hours(1);
-/// One commit gives up at most so many.
+/// One commit gives up, or forgets, at most so many.
 const BATCH: u64 = 500;
 
 impl App {
@@ -27,13 +27,21 @@ impl App {
 
     async fn tidy(&self) -> AppResult<()> {
         while self.give_up_held().await? == BATCH {}
+        while self.forget_settled().await? == BATCH {}
+        Ok(())
+    }
+
+    /// Forgets some of what was settled long ago.
+    async fn forget_settled(&self) -> AppResult<u64> {
         let before_ms = self.clock.now_ms() - millis(self.rules.retention);
         let tx = self.db.begin().await?;
-        let forgotten = delivery::prune(&*tx, before_ms).await?;
-        message::prune(&*tx, before_ms).await?;
+        let old = delivery::list_settled_before(&*tx, before_ms, BATCH).await?;
+        let (ids, messages): (Vec<_>, Vec<_>) = old.into_iter().unzip();
+        delivery::prune(&*tx, &ids).await?;
+        message::prune(&*tx, &messages).await?;
         tx.commit().await?;
-        tracing::debug!(forgotten, "settled deliveries were forgotten");
-        Ok(())
+        tracing::debug!(forgotten = ids.len(), "settled deliveries were forgotten");
+        Ok(ids.len() as u64)
     }
 
     /// Gives up what was held longer than it is kept: webhooks are announced as dead, callbacks as settled.

@@ -1,10 +1,12 @@
+//! How a callback is taken in: kept in the store first, in its place, and then handed to the worker if it need not wait.
+
 use std::{sync::Arc, time::Duration};
 
 use platform::{AppError, AppResult, clock::millis, db::Tx, inbox, telemetry::TraceContext};
 use tokio::time::Instant;
 
 use super::{
-    App, TELL_LICENSES,
+    App, REQUEST_CALLBACKS,
     callbacks::{Ended, Start},
 };
 use crate::{
@@ -12,29 +14,20 @@ use crate::{
         callback::{Ending, Place},
         delivery::State,
         endpoint::Owner,
-        event,
-        kind::Kind,
+        kind::CALLBACK,
     },
     sender::{Job, Slot},
     store::{delivery, endpoint, lease::Lease, message},
 };
 
-/// What is to be told, of either kind.
+/// A callback to be made.
 pub(super) struct Telling {
-    /// Whose endpoint is told.
-    pub(super) owner: Owner,
     /// The instance that it is about.
     pub(super) instance_id: String,
-    /// The name of the event, or the operation.
+    /// The operation.
     pub(super) event: &'static str,
     /// What to say.
     pub(super) body: Vec<u8>,
-    /// What a callback needs besides.
-    pub(super) called: Option<Called>,
-}
-
-/// What a callback needs besides.
-pub(super) struct Called {
     pub(super) marketplace_id: String,
     pub(super) installation_id: String,
     pub(super) place: Place,
@@ -51,32 +44,16 @@ struct Born {
 }
 
 impl App {
-    /// Keeps an event to be told to an instance.
-    pub async fn tell_license_issued(
-        &self,
-        event_id: &str,
-        instance_id: &str,
-        body: Vec<u8>,
-    ) -> AppResult<()> {
-        let telling = Telling {
-            owner: Owner::Instance(instance_id.to_owned()),
-            instance_id: instance_id.to_owned(),
-            event: event::LICENSE_ISSUED,
-            body,
-            called: None,
-        };
-        self.tell(TELL_LICENSES, event_id, telling).await
-    }
-
     /// Keeps what is to be told, and hands its first attempt to the worker if there is room and it need not wait.
-    pub(super) async fn tell(&self, consumer: &str, event_id: &str, telling: Telling) -> AppResult<()> {
+    pub(super) async fn tell(&self, event_id: &str, telling: Telling) -> AppResult<()> {
         let begun = Instant::now();
         let tx = self.db.begin().await?;
-        if !inbox::is_first(&*tx, consumer, event_id, self.clock.now_ms()).await? {
+        if !inbox::is_first(&*tx, REQUEST_CALLBACKS, event_id, self.clock.now_ms()).await? {
             return Ok(());
         }
+        let owner = Owner::App(telling.marketplace_id.clone());
         let (endpoint, store_now_ms) =
-            endpoint::find_to_tell(&*tx, &telling.owner).await?.ok_or_else(not_known_yet)?;
+            endpoint::find_to_tell(&*tx, &owner).await?.ok_or_else(not_known_yet)?;
         let Some(born) = self.bear(&tx, &telling, &endpoint, store_now_ms).await? else {
             return tx.commit().await;
         };
@@ -103,11 +80,8 @@ impl App {
         store_now_ms: i64,
     ) -> AppResult<Option<Born>> {
         let now_ms = self.clock.now_ms();
-        let start = match &telling.called {
-            None => Some((Start::Now, Vec::new())),
-            Some(called) => self.take_place(tx, &called.place, (now_ms, store_now_ms)).await?,
-        };
-        let Some((start, mut ended)) = start else { return Ok(None) };
+        let taken = self.take_place(tx, &telling.place, (now_ms, store_now_ms)).await?;
+        let Some((start, mut ended)) = taken else { return Ok(None) };
         let message = self.message(telling, now_ms)?;
         let slot = if start == Start::Now { self.slot_for(endpoint, now_ms) } else { None };
         let lease_until_ms = slot.as_ref().map(|_| store_now_ms + millis(self.rules.lease));
@@ -150,7 +124,7 @@ impl App {
     ) -> delivery::Model {
         let state = if endpoint.is_disabled() { State::Held } else { State::Pending };
         let leases = i64::from(lease_until_ms.is_some());
-        let called = telling.called.as_ref();
+        let created_at_ms = message.created_at_ms;
         delivery::Model {
             id: self.ids.generate("dly"),
             message_id: message.id.clone(),
@@ -161,18 +135,18 @@ impl App {
             attempts: leases,
             lease_token: leases,
             failures: 0,
-            next_attempt_at_ms: message.created_at_ms.max(endpoint.throttled_until_ms),
+            next_attempt_at_ms: created_at_ms.max(endpoint.throttled_until_ms),
             lease_until_ms: lease_until_ms.unwrap_or(0),
-            held_since_ms: endpoint.is_disabled().then_some(message.created_at_ms),
+            held_since_ms: endpoint.is_disabled().then_some(created_at_ms),
             dead_reason: None,
-            created_at_ms: message.created_at_ms,
+            created_at_ms,
             settled_at_ms: None,
-            kind: Kind::of_event(&message.event).as_str().to_owned(),
-            marketplace_id: called.map(|called| called.marketplace_id.clone()),
-            installation_id: called.map(|called| called.installation_id.clone()),
-            serial: called.map(|called| called.place.serial.clone()),
-            sequence: called.map(|called| called.place.sequence),
-            give_up_at_ms: called.and_then(|called| Self::give_up_at_ms(called, message.created_at_ms)),
+            kind: CALLBACK.to_owned(),
+            marketplace_id: Some(telling.marketplace_id.clone()),
+            installation_id: Some(telling.installation_id.clone()),
+            serial: Some(telling.place.serial.clone()),
+            sequence: Some(telling.place.sequence),
+            give_up_at_ms: telling.time.map(|time| created_at_ms + millis(time)),
         }
     }
 
@@ -194,11 +168,12 @@ impl App {
             recipient: Arc::new(self.recipient(endpoint)?),
             body: body.into(),
             trace: message.trace(),
-            slot,
+            slot: Some(slot),
+            fresh: None,
         })
     }
 }
 
-fn not_known_yet() -> AppError {
+pub(super) fn not_known_yet() -> AppError {
     AppError::unavailable("the endpoint is not known yet")
 }

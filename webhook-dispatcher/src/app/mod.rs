@@ -3,10 +3,14 @@
 mod callbacks;
 mod claim;
 mod deliveries;
+mod directory;
 mod endpoints;
 mod failures;
+mod first;
+mod fresh;
 mod housekeeping;
 mod intake;
+mod lookups;
 mod record;
 mod secrets;
 
@@ -15,10 +19,13 @@ use std::{sync::Arc, time::Duration};
 pub use callbacks::CallbackRequest;
 pub use deliveries::{DeliveryDetail, Page};
 pub use endpoints::EndpointChange;
+pub(crate) use first::Late;
+pub use fresh::HandedOut;
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
 use tokio::sync::{Notify, mpsc};
 use wire::open2b::Operation;
 
+use self::{directory::Directory, fresh::Unmade, lookups::Lookups};
 use crate::{
     config::{Config, DeliveryConfig},
     domain::{kind::Kind, schedule::Schedule},
@@ -34,6 +41,9 @@ pub const REQUEST_CALLBACKS: &str = "webhooks-callbacks";
 /// Names the consumer of issued licences.
 pub const TELL_LICENSES: &str = "webhooks-licenses";
 
+/// A replica that dies holds up what was handed to it no longer than this.
+const MOST_SILENCE: Duration = Duration::from_secs(30);
+
 /// The dispatcher's use cases over its store; cheap to clone.
 #[derive(Clone)]
 pub struct App {
@@ -47,6 +57,9 @@ pub struct App {
     rules: Arc<Rules>,
     jobs: mpsc::Sender<Job>,
     wake: Arc<Notify>,
+    directory: Directory,
+    unmade: Unmade,
+    lookups: Lookups,
 }
 
 /// What the configuration decides.
@@ -65,9 +78,10 @@ impl App {
     pub fn new(config: &Config, parts: &Parts, db: Db) -> AppResult<(Self, mpsc::Receiver<Job>)> {
         let delivery = &config.delivery;
         let slots = Slots::new(delivery.concurrency, delivery.concurrency_per_endpoint);
-        // As many as there are slots, so that who holds a slot never waits to hand its job over.
-        let (jobs, taken) = mpsc::channel(slots.capacity());
+        // As many as can be in the pipeline, so that who hands a job over never waits.
+        let (jobs, taken) = mpsc::channel(2 * slots.capacity());
         let app = Self {
+            lookups: Lookups::start(db.clone()),
             db,
             slots,
             clock: parts.clock.clone(),
@@ -78,6 +92,8 @@ impl App {
             rules: Arc::new(Rules::new(delivery)),
             jobs,
             wake: Arc::default(),
+            directory: Directory::default(),
+            unmade: Unmade::default(),
         };
         Ok((app, taken))
     }
@@ -85,6 +101,16 @@ impl App {
     /// Returns when something may have become due.
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
+    }
+
+    /// How many events may be handled at once.
+    pub(crate) fn room(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// How long an event may be silent before it is handed to another replica: no longer than a lease.
+    pub(crate) fn patience(&self) -> Duration {
+        self.rules.lease.min(MOST_SILENCE)
     }
 
     /// Opens what came over the bus, for the consumers.

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use platform::{AppResult, clock::millis, db::Tx, outbox};
 use proto::events::{DeliveryDead, subject};
@@ -8,16 +11,21 @@ use super::{
     App,
     callbacks::Ended,
     failures::{Failure, Failures},
+    first::Late,
 };
 use crate::{
     domain::{
         answer::Outcome,
         callback::Ending,
         delivery::{Next, State, Tried, after},
+        event::LICENSE_ISSUED,
         kind::Kind,
     },
-    sender::{Attempted, Finished, Job},
-    store::{attempt, endpoint, lease},
+    sender::{Attempt, Attempted, Finished, Job},
+    store::{
+        attempt, endpoint,
+        lease::{self, Lease},
+    },
 };
 
 /// What a commit of results has changed, to be counted once it is true.
@@ -27,6 +35,8 @@ struct Settled {
     /// (unchanged, another replica has it).
     results: BTreeMap<(&'static str, &'static str), u64>,
     ended: Vec<Ended>,
+    /// Messages of events that nobody had recorded before.
+    messages: u64,
     /// Something may have become due.
     wakes: bool,
 }
@@ -36,29 +46,37 @@ const LATE: &str = "late";
 
 impl App {
     /// Writes what came of these jobs, with one commit. Only who still holds the lease changes the delivery; every
-    /// attempt is recorded, a late one too.
-    pub(crate) async fn record(&self, batch: &[Finished]) -> AppResult<()> {
+    /// attempt is recorded, a late one too. Which first attempts were late.
+    pub(crate) async fn record(&self, batch: &[Finished]) -> AppResult<Late> {
         let tx = self.db.begin().await?;
         let (now_ms, mut settled) = (self.clock.now_ms(), Settled::default());
         let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted, now_ms);
         let mut failures = Failures::lock(&tx, batch, decide, now_ms).await?;
-        attempt::record(&*tx, batch.iter().filter_map(row).collect()).await?;
+        let late = self.add_first(&tx, batch, &failures, now_ms).await?;
+        settled.messages = new_messages(batch, &late);
+        attempt::record(&*tx, rows(batch)).await?;
         failures.change_endpoints(self, &tx, now_ms).await?;
         for failure in &failures.all {
+            if late.has(failure.job) {
+                settled.add(failure.job.kind(), LATE);
+                continue;
+            }
             let endpoint = failures.endpoint(failure);
             let settling = self.settle_failure(&tx, failure, endpoint, now_ms, &mut settled);
             settling.instrument(failure.attempted.span.clone()).await?;
         }
-        self.settle_successes(&tx, batch, &mut settled).await?;
-        for unsent in batch.iter().filter(|finished| finished.attempt.is_none()) {
-            lease::give_back(&*tx, &unsent.job.lease).await?;
-        }
+        self.settle_successes(&tx, batch, &late, &mut settled).await?;
+        let is_unsent = |finished: &&Finished| matches!(finished.attempt, Attempt::NotBegun);
+        lease::give_back(&*tx, &claimed(batch, is_unsent)).await?;
         tx.commit().await?;
-        if settled.wakes || batch.iter().any(|finished| finished.attempt.is_none()) {
+        if settled.wakes || batch.iter().any(|finished| is_unsent(&finished)) {
             self.wake.notify_one();
         }
         settled.count();
-        Ok(())
+        for endpoint_id in &failures.changed {
+            self.reread_endpoint(endpoint_id).await;
+        }
+        Ok(late)
     }
 
     fn decide(&self, job: &Job, attempted: &Attempted, now_ms: i64) -> Next {
@@ -68,14 +86,21 @@ impl App {
         after(kind, &attempted.answer, tried, self.rules.schedule_for(kind), chance)
     }
 
-    async fn settle_successes(&self, tx: &Tx, batch: &[Finished], settled: &mut Settled) -> AppResult<()> {
-        let taken: Vec<&Job> =
-            batch.iter().filter(|one| is_success(one)).map(|finished| &finished.job).collect();
-        let leases: Vec<_> = taken.iter().map(|job| job.lease.clone()).collect();
-        let now_ms = self.clock.now_ms();
+    async fn settle_successes(
+        &self,
+        tx: &Tx,
+        batch: &[Finished],
+        late: &Late,
+        settled: &mut Settled,
+    ) -> AppResult<()> {
+        let (leases, now_ms) = (claimed(batch, |finished| is_success(finished)), self.clock.now_ms());
         let delivered = lease::deliver(&**tx, &leases, now_ms).await?;
-        for job in taken {
-            let is_ours = delivered.iter().any(|one| one.id == job.lease.delivery_id);
+        let ours: HashSet<_> = delivered.iter().map(|one| (one.id.as_str(), one.lease_token)).collect();
+        for Finished { job, .. } in batch.iter().filter(|one| is_success(one)) {
+            let is_ours = match job.fresh {
+                Some(_) => !late.has(job),
+                None => ours.contains(&(job.lease.delivery_id.as_str(), job.lease.token)),
+            };
             settled.add(job.kind(), if is_ours { State::Delivered.as_str() } else { LATE });
         }
         for callback in delivered.iter().filter(|one| one.kind() != Kind::Webhook) {
@@ -158,16 +183,35 @@ impl App {
 }
 
 fn is_success(finished: &Finished) -> bool {
-    finished.attempt.as_ref().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
+    finished.attempt.made().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
+}
+
+fn new_messages(batch: &[Finished], late: &Late) -> u64 {
+    let first = batch.iter().filter(|finished| finished.job.fresh.is_some());
+    first.filter(|finished| !late.has(&finished.job)).count() as u64
+}
+
+/// The leases of those that came from the store.
+fn claimed(batch: &[Finished], which: impl Fn(&&Finished) -> bool) -> Vec<Lease> {
+    let claimed = batch.iter().filter(|finished| finished.job.fresh.is_none());
+    claimed.filter(which).map(|finished| finished.job.lease.clone()).collect()
+}
+
+/// What came of the attempts, each once.
+fn rows(batch: &[Finished]) -> Vec<attempt::Model> {
+    let mut rows: Vec<_> = batch.iter().filter_map(row).collect();
+    rows.sort_by(|a, b| (&a.delivery_id, a.number).cmp(&(&b.delivery_id, b.number)));
+    rows.dedup_by(|a, b| (&a.delivery_id, a.number) == (&b.delivery_id, b.number));
+    rows
 }
 
 fn span_of(batch: &[Finished], delivery_id: &str) -> Span {
     let attempted = batch.iter().find(|finished| finished.job.lease.delivery_id == delivery_id);
-    attempted.and_then(|finished| finished.attempt.as_ref()).map_or_else(Span::none, |it| it.span.clone())
+    attempted.and_then(|finished| finished.attempt.made()).map_or_else(Span::none, |it| it.span.clone())
 }
 
 fn row(finished: &Finished) -> Option<attempt::Model> {
-    let attempted = finished.attempt.as_ref()?;
+    let attempted = finished.attempt.made()?;
     Some(attempt::Model {
         delivery_id: finished.job.lease.delivery_id.clone(),
         number: finished.job.lease.attempt,
@@ -189,6 +233,7 @@ impl Settled {
             metrics::counter!("webhook_deliveries_total", "kind" => *kind, "outcome" => *outcome)
                 .increment(*count);
         }
+        metrics::counter!("webhook_messages_total", "event" => LICENSE_ISSUED).increment(self.messages);
         let dead_letters = (Kind::Webhook.as_str(), State::Dead.as_str());
         metrics::counter!("webhook_dead_letters_total")
             .increment(self.results.get(&dead_letters).copied().unwrap_or(0));

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use wire::standard_webhooks::WebhookSecret;
 
 use crate::{
-    app::{App, EndpointChange, FOLLOW_INSTANCES, TELL_LICENSES},
+    app::{App, EndpointChange, FOLLOW_INSTANCES, HandedOut, TELL_LICENSES},
     domain::{endpoint::Owner, event, target::BaseUrl},
     sender::{Live, Route},
 };
@@ -32,13 +32,21 @@ pub fn follow_instances(bus: &Bus, app: App, shutdown: Shutdown) -> Result<JoinH
 
 /// Tells shops of the licences that were issued for them.
 pub fn tell_licenses(bus: &Bus, app: App, shutdown: Shutdown) -> Result<JoinHandle<()>, BusError> {
-    let spec = ConsumerSpec::new(TELL_LICENSES, [subject::LICENSE_ISSUED]);
-    bus.consume(spec, shutdown, move |message| {
+    let spec = ConsumerSpec {
+        // What is handled waits for its receiver and for the store: this bounds the pipeline.
+        concurrency: app.room(),
+        ack_wait: app.patience(),
+        // The store knows what was told.
+        confirms_acks: false,
+        ..ConsumerSpec::new(TELL_LICENSES, [subject::LICENSE_ISSUED])
+    };
+    bus.consume_counted(spec, shutdown, move |message, count| {
         let app = app.clone();
         async move {
             let issued = decode::<LicenseIssued>(&message)?;
-            let body = body(app.bus_sealer(), &issued)?;
-            Ok(app.tell_license_issued(&message.id, &issued.instance_id, body).await?)
+            let body = body(app.bus_sealer(), &issued).inspect_err(|_| app.note_unmade(&message.id))?;
+            let handed_out = HandedOut { event_id: message.id, count };
+            Ok(app.tell_license_issued(&handed_out, &issued.instance_id, body).await?)
         }
     })
 }

@@ -1,14 +1,17 @@
 //! The pipeline of attempts: due deliveries are claimed, signed and sent, and what came of them is recorded.
 //!
 //! ```text
-//! consumer ─ fresh, already leased ─┐
-//! claimer ── due rows in batches ───┴→ jobs → worker → results → recorder (in batches)
+//! consumer ─ first attempts ───────┐
+//! claimer ── due rows in batches ──┴→ jobs → worker → results → recorder (in batches)
 //! ```
 //!
-//! Slots bound what is in the pipeline; what finds no slot stays in the store, where the claimer finds it.
+//! A first attempt is made before any row tells of it: its message stays on the bus until the recorder has written what
+//! came of it. One that has to wait for its receiver is kept in the store, leased, while it waits, so that a receiver
+//! that hangs holds no place of the consumer; its result is then written like that of a claimed one. Slots bound what is in the pipeline; what finds no slot goes to the store, where the claimer finds it.
 
 mod claimer;
 mod client;
+mod gate;
 mod recorder;
 mod request;
 mod resolver;
@@ -23,8 +26,8 @@ pub use client::{Client, ClientSettings};
 use platform::telemetry::TraceContext;
 pub use recorder::Recorder;
 pub use request::Signed;
-pub use slots::{Slot, Slots};
-use tokio::time::Instant;
+pub use slots::{Slot, Slots, Turn};
+use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;
 use wire::{open2b::AppSecret, standard_webhooks::WebhookSecret};
 pub use worker::Worker;
@@ -111,8 +114,25 @@ pub struct Job {
     pub body: Bytes,
     /// The trace of the message.
     pub trace: TraceContext,
-    /// The place in the pipeline; free again when the job is done.
-    pub slot: Slot,
+    /// The place in the pipeline, free again when the job is done; none: no attempt is made now.
+    pub slot: Option<Slot>,
+    /// Of a first attempt: what the store is still to be told.
+    pub fresh: Option<Box<Fresh>>,
+}
+
+/// What no row tells yet of a message whose first attempt is made.
+#[derive(Debug)]
+pub struct Fresh {
+    /// `msg_…`, derived from the event.
+    pub message_id: String,
+    /// The instance that it is about.
+    pub instance_id: String,
+    /// What to tell, sealed.
+    pub sealed_body: Vec<u8>,
+    /// When it came.
+    pub created_at_ms: i64,
+    /// Told once the rows are written; the message may then leave the bus.
+    pub recorded: oneshot::Sender<()>,
 }
 
 impl Job {
@@ -127,14 +147,53 @@ impl Job {
     pub fn is_over(&self, now_ms: i64) -> bool {
         self.give_up_at_ms.is_some_and(|end| end <= now_ms)
     }
+
+    /// This first attempt, as the recorder is told of it while it is open.
+    fn opened(&self, fresh: Box<Fresh>) -> Self {
+        Self {
+            lease: self.lease.clone(),
+            lease_ends: self.lease_ends,
+            failures: self.failures,
+            event: self.event.clone(),
+            place: self.place.clone(),
+            give_up_at_ms: self.give_up_at_ms,
+            recipient: Arc::clone(&self.recipient),
+            body: self.body.clone(),
+            trace: self.trace.clone(),
+            slot: None,
+            fresh: Some(fresh),
+        }
+    }
 }
 
-/// A job that has ended.
+/// A job that has ended, or a first attempt that is to be kept in the store while it is open.
 pub struct Finished {
     /// Which one.
     pub job: Job,
-    /// What came of it; `None`: it was not begun.
-    pub attempt: Option<Attempted>,
+    /// What came of it.
+    pub attempt: Attempt,
+}
+
+/// What came of a job.
+pub enum Attempt {
+    /// It was not begun.
+    NotBegun,
+    /// It waits for its receiver. Told once the store has it: nothing where its delivery is leased by this job from now
+    /// on; where another hand-out of its message was quicker, what came in, so that its end is recorded as late.
+    Open(oneshot::Sender<Option<Box<Fresh>>>),
+    /// It was made.
+    Made(Attempted),
+}
+
+impl Attempt {
+    /// The attempt, if it was made.
+    #[must_use]
+    pub fn made(&self) -> Option<&Attempted> {
+        match self {
+            Self::Made(attempted) => Some(attempted),
+            Self::NotBegun | Self::Open(_) => None,
+        }
+    }
 }
 
 /// An attempt that was made.

@@ -5,11 +5,11 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::Finished;
-use crate::app::App;
+use super::{Attempt, Finished};
+use crate::app::{App, Late};
 
 /// One commit writes at most so many results.
-const BATCH: usize = 128;
+const BATCH: usize = 512;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Writes what came of the attempts, many with one commit.
@@ -27,27 +27,50 @@ impl Recorder {
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.results.recv_many(&mut batch, BATCH).await > 0 {
-            self.write(&mut batch).await;
+            if let Some(late) = self.write(&mut batch).await {
+                batch.drain(..).for_each(|finished| tell(finished, &late));
+            }
+            // Who waits for what was not written learns it by this, and its message comes again.
             batch.clear();
         }
     }
 
-    /// A store that is away is waited for: the attempts were made, and forgetting them would repeat them.
-    async fn write(&self, batch: &mut [Finished]) {
+    /// A store that is away is waited for: the attempts were made, and forgetting them would repeat them. Nothing: in
+    /// vain.
+    async fn write(&self, batch: &mut [Finished]) -> Option<Late> {
         let give_up = Instant::now() + self.lease;
         // Rows are always written in this order; the locks before them are taken by `Failures::lock`.
         batch.sort_by(|a, b| a.job.lease.delivery_id.cmp(&b.job.lease.delivery_id));
-        while let Err(error) = self.app.record(batch).await {
+        loop {
+            let error = match self.app.record(batch).await {
+                Ok(late) => return Some(late),
+                Err(error) => error,
+            };
             if Instant::now() > give_up {
                 tracing::error!(
                     ?error,
                     lost = batch.len(),
                     "results of attempts were lost; they are made again"
                 );
-                return;
+                return None;
             }
             tracing::warn!(?error, "results of attempts could not be written; trying again");
             sleep(PAUSE).await;
         }
+    }
+}
+
+/// Nobody waits any more where the consumer, or the worker, was ended meanwhile. Only the holder of a lease is told that
+/// an open attempt is kept; the message of any other waits for its end.
+fn tell(finished: Finished, late: &Late) {
+    let is_late = late.has(&finished.job);
+    let Some(fresh) = finished.job.fresh else { return };
+    match finished.attempt {
+        Attempt::Open(told) if is_late => drop(told.send(Some(fresh))),
+        Attempt::Open(told) => {
+            let _ = told.send(None);
+            let _ = fresh.recorded.send(());
+        }
+        Attempt::NotBegun | Attempt::Made(_) => drop(fresh.recorded.send(())),
     }
 }

@@ -1,11 +1,28 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use platform::{Clock, Shutdown, clock::millis, telemetry::SPANS};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{
+        mpsc,
+        oneshot::{self, error::RecvError},
+    },
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tracing::{Instrument as _, Span, field::Empty};
 
-use super::{Attempted, Client, Finished, Job, RESULT_MARGIN, Signed, Slots};
+use super::{Attempt, Attempted, Client, Finished, Fresh, Job, RESULT_MARGIN, Signed, Slots, Turn};
 use crate::domain::answer::{Answer, Outcome};
+
+/// After so long an attempt only waits for its receiver, and lets another work; a first one is kept in the store.
+const WORK: Duration = Duration::from_millis(250);
+
+/// After so long more it counts as hanging.
+const LONG: Duration = Duration::from_millis(750);
 
 /// Makes the attempts.
 pub struct Worker {
@@ -64,25 +81,45 @@ impl Worker {
 }
 
 impl Bench {
-    async fn work(self: Arc<Self>, job: Job, results: mpsc::Sender<Finished>) {
-        let attempt = self.in_turn(&job).await;
+    async fn work(self: Arc<Self>, mut job: Job, results: mpsc::Sender<Finished>) {
+        let fresh = job.fresh.take();
+        // An error: the store could not be told of the open attempt for longer than it was of use. Its message comes again.
+        let Ok((attempt, fresh)) = self.in_turn(&job, fresh, &results).await else { return };
+        job.fresh = fresh;
         // The recorder ends after the last worker, so it is there; without it the lease runs out.
         let _ = results.send(Finished { job, attempt }).await;
     }
 
-    /// The attempt, unless the process ends, the lease would end before it, or its time was over before its turn came.
-    async fn in_turn(&self, job: &Job) -> Option<Attempted> {
+    /// What came of the job, and what the store is still to be told of it.
+    async fn in_turn(
+        &self,
+        job: &Job,
+        fresh: Option<Box<Fresh>>,
+        results: &mpsc::Sender<Finished>,
+    ) -> Result<(Attempt, Option<Box<Fresh>>), RecvError> {
+        let Some(turn) = self.turn(job).await else { return Ok((Attempt::NotBegun, fresh)) };
+        let mut attempt = pin!(self.attempt(job));
+        if let Ok(attempted) = timeout(WORK, &mut attempt).await {
+            turn.ended(is_success(&attempted));
+            return Ok((Attempt::Made(attempted), fresh));
+        }
+        let (attempted, fresh) = tokio::join!(at_rest(turn, attempt), keep(job, fresh, results));
+        Ok((Attempt::Made(attempted), fresh?))
+    }
+
+    /// The job's turn, unless its attempt cannot be made now, the process ends, the lease would end before it, or its time
+    /// was over before its turn came.
+    async fn turn<'a>(&self, job: &'a Job) -> Option<Turn<'a>> {
+        let slot = job.slot.as_ref()?;
         let turn = tokio::select! {
             biased;
             () = self.shutdown.cancelled() => return None,
-            turn = job.slot.turn() => turn?,
+            turn = slot.turn() => turn?,
         };
         if !lasts(job.lease_ends, Instant::now(), self.longest_attempt) || job.is_over(self.clock.now_ms()) {
             return None;
         }
-        let attempted = self.attempt(job).await;
-        drop(turn);
-        Some(attempted)
+        Some(turn)
     }
 
     async fn attempt(&self, job: &Job) -> Attempted {
@@ -105,6 +142,38 @@ impl Bench {
             }
         }
     }
+}
+
+/// The rest of an attempt that waits for its receiver.
+async fn at_rest(mut turn: Turn<'_>, mut attempt: Pin<&mut impl Future<Output = Attempted>>) -> Attempted {
+    turn.rest();
+    let attempted = if let Ok(attempted) = timeout(LONG, &mut attempt).await {
+        attempted
+    } else {
+        turn.hangs();
+        attempt.await
+    };
+    turn.ended(is_success(&attempted));
+    attempted
+}
+
+/// Has a first attempt kept in the store while it is open, so that its message may leave the bus; what is left to be told
+/// of it at its end.
+async fn keep(
+    job: &Job,
+    fresh: Option<Box<Fresh>>,
+    results: &mpsc::Sender<Finished>,
+) -> Result<Option<Box<Fresh>>, RecvError> {
+    let Some(fresh) = fresh else { return Ok(None) };
+    let (told, kept) = oneshot::channel();
+    let open = Finished { job: job.opened(fresh), attempt: Attempt::Open(told) };
+    // Without the recorder nobody is told.
+    let _ = results.send(open).await;
+    kept.await
+}
+
+fn is_success(attempted: &Attempted) -> bool {
+    attempted.answer.outcome == Outcome::Success
 }
 
 /// Whether the lease lasts until the attempt has ended and its result is written.

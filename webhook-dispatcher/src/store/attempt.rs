@@ -1,8 +1,8 @@
 //! Attempts: each HTTP request of a delivery, and what came of it.
 
-use sea_orm::{
-    ConnectionTrait, DbErr, IntoActiveModel, QueryOrder as _, entity::prelude::*, sea_query::OnConflict,
-};
+use sea_orm::{ConnectionTrait, DbErr, QueryOrder as _, entity::prelude::*};
+
+use super::bulk;
 
 /// An attempt, by the delivery and its number.
 #[sea_orm::model]
@@ -23,36 +23,31 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-fn same_attempt() -> OnConflict {
-    OnConflict::columns([Column::DeliveryId, Column::Number])
-}
-
 /// Records what came of attempts. A result that arrives after its attempt was noted as lost replaces that note.
 pub async fn record(tx: &impl ConnectionTrait, attempts: Vec<Model>) -> Result<(), DbErr> {
-    if attempts.is_empty() {
-        return Ok(());
-    }
-    let told =
-        [Column::StartedAtMs, Column::DurationMs, Column::Status, Column::Outcome, Column::ResponseSize];
-    let rows = attempts.into_iter().map(IntoActiveModel::into_active_model);
-    Entity::insert_many(rows)
-        .on_conflict(same_attempt().update_columns(told).to_owned())
-        .exec_without_returning(tx)
-        .await?;
-    Ok(())
+    let told = "ON CONFLICT (delivery_id, number) DO UPDATE SET started_at_ms = excluded.started_at_ms, \
+                duration_ms = excluded.duration_ms, status = excluded.status, outcome = excluded.outcome, \
+                response_size = excluded.response_size";
+    insert(tx, attempts, told).await
 }
 
 /// Notes attempts whose replica never told what came of them. Those that are recorded already stay.
 pub async fn note_lost(tx: &impl ConnectionTrait, attempts: Vec<Model>) -> Result<(), DbErr> {
-    if attempts.is_empty() {
-        return Ok(());
-    }
-    let rows = attempts.into_iter().map(IntoActiveModel::into_active_model);
-    Entity::insert_many(rows)
-        .on_conflict(same_attempt().do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await?;
-    Ok(())
+    insert(tx, attempts, "ON CONFLICT (delivery_id, number) DO NOTHING").await
+}
+
+async fn insert(tx: &impl ConnectionTrait, attempts: Vec<Model>, then: &str) -> Result<(), DbErr> {
+    let all = || attempts.iter();
+    let columns = vec![
+        bulk::Column::text("delivery_id", all().map(|one| one.delivery_id.clone())),
+        bulk::Column::number("number", all().map(|one| one.number)),
+        bulk::Column::number("started_at_ms", all().map(|one| one.started_at_ms)),
+        bulk::Column::number("duration_ms", all().map(|one| one.duration_ms)),
+        bulk::Column::maybe_number("status", all().map(|one| one.status.map(i64::from))),
+        bulk::Column::text("outcome", all().map(|one| one.outcome.clone())),
+        bulk::Column::maybe_number("response_size", all().map(|one| one.response_size)),
+    ];
+    bulk::insert(tx, "attempts", columns, then).await.map(drop)
 }
 
 /// A delivery's attempts, in their order.

@@ -1,11 +1,11 @@
 //! Endpoints: one per instance, one per hosted app.
 
-use platform::db::now_ms_sql;
 use sea_orm::{
-    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, FromQueryResult, IntoActiveModel as _, Order,
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
     PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
 };
 
+use super::lease;
 use crate::domain::endpoint::{Owner, Standing};
 
 /// An endpoint: of an instance (`instance_id`), or of a hosted app (`marketplace_id`). It is disabled by its instance
@@ -83,12 +83,6 @@ fn of_owner(owner: &Owner) -> Expr {
     }
 }
 
-/// The store's clock beside a row.
-#[derive(FromQueryResult)]
-struct StoreNow {
-    store_now_ms: i64,
-}
-
 /// The owner's endpoint, kept as it is until the transaction ends.
 pub async fn find_by_owner(tx: &impl ConnectionTrait, owner: &Owner) -> Result<Option<Model>, DbErr> {
     Entity::find().filter(of_owner(owner)).lock_exclusive().one(tx).await
@@ -99,15 +93,7 @@ pub async fn find_by_owner(tx: &impl ConnectionTrait, owner: &Owner) -> Result<O
 pub async fn find_to_tell(tx: &impl ConnectionTrait, owner: &Owner) -> Result<Option<(Model, i64)>, DbErr> {
     let found = Entity::find().filter(of_owner(owner)).lock_shared().one(tx).await?;
     let Some(endpoint) = found else { return Ok(None) };
-    Ok(Some((endpoint, store_now_ms(tx).await?)))
-}
-
-async fn store_now_ms(tx: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let now = format!("SELECT {} AS store_now_ms", now_ms_sql(tx.get_database_backend()));
-    let now = sea_orm::Statement::from_string(tx.get_database_backend(), now);
-    let now = StoreNow::find_by_statement(now).one(tx).await?;
-    let now = now.ok_or_else(|| DbErr::RecordNotFound("the store did not tell its time".to_owned()))?;
-    Ok(now.store_now_ms)
+    Ok(Some((endpoint, lease::store_now_ms(tx).await?)))
 }
 
 /// An endpoint by its id, kept as it is until the transaction ends.
@@ -118,6 +104,26 @@ pub async fn find(tx: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, 
 /// The same where it is not to be changed: others may read it too, and nobody may disable or move it.
 pub async fn find_shared(tx: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).lock_shared().one(tx).await
+}
+
+/// The owner's endpoint as it stands now.
+pub async fn find_of(db: &impl ConnectionTrait, owner: &Owner) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(of_owner(owner)).one(db).await
+}
+
+/// An endpoint by its id, as it stands now.
+pub async fn find_now(db: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
+}
+
+/// The shops' endpoints after this id, in the order of their ids.
+pub async fn list_webhooks_after(
+    db: &impl ConnectionTrait,
+    id: &str,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let shops = Entity::find().filter(Column::InstanceId.is_not_null()).filter(Column::Id.gt(id));
+    shops.order_by_asc(Column::Id).limit(limit).all(db).await
 }
 
 /// Those of these ids.

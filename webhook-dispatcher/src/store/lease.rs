@@ -10,7 +10,10 @@ use sea_orm::{
     entity::prelude::*,
 };
 
-use super::delivery::{Column, Entity, Model};
+use super::{
+    bulk,
+    delivery::{Column, Entity, Model},
+};
 use crate::domain::delivery::State;
 
 /// The right to attempt one delivery once.
@@ -46,6 +49,15 @@ pub struct Claim<'a> {
     pub busy: &'a [String],
 }
 
+/// The store's time, by which leases are measured.
+pub async fn store_now_ms(tx: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let backend = tx.get_database_backend();
+    let now = format!("SELECT {} AS store_now_ms", now_ms_sql(backend));
+    let now = tx.query_one_raw(Statement::from_string(backend, now)).await?;
+    now.ok_or_else(|| DbErr::RecordNotFound("the store did not tell its time".to_owned()))?
+        .try_get("", "store_now_ms")
+}
+
 /// A callback waits while an earlier one of its serial is open. A webhook has none, and is not looked up. The last two
 /// conditions are those of the index `deliveries_open_of_serial`.
 const IN_TURN: &str = "(due.serial IS NULL OR NOT EXISTS (SELECT 1 FROM deliveries AS earlier \
@@ -60,7 +72,7 @@ pub async fn claim(tx: &impl ConnectionTrait, claim: &Claim<'_>) -> Result<Vec<M
 
 pub(super) fn claiming(backend: DbBackend, claim: &Claim<'_>) -> Statement {
     let (now, skip_locked) = (now_ms_sql(backend), skip_locked_sql(backend));
-    let marks: Vec<String> = (5..5 + claim.busy.len()).map(|number| format!("${number}")).collect();
+    let marks: Vec<String> = (4..4 + claim.busy.len()).map(|number| format!("${number}")).collect();
     let idle = if marks.is_empty() {
         String::new()
     } else {
@@ -69,13 +81,12 @@ pub(super) fn claiming(backend: DbBackend, claim: &Claim<'_>) -> Statement {
     let sql = format!(
         "UPDATE deliveries SET lease_until_ms = {now} + $1, attempts = attempts + 1, \
          lease_token = lease_token + 1 WHERE id IN (\
-         SELECT due.id FROM deliveries AS due WHERE due.state = $2 AND due.next_attempt_at_ms <= $3 \
+         SELECT due.id FROM deliveries AS due WHERE due.state = 'pending' AND due.next_attempt_at_ms <= $2 \
          AND due.lease_until_ms < {now} AND {IN_TURN} {idle} \
-         ORDER BY due.next_attempt_at_ms, due.id LIMIT $4 {skip_locked}) RETURNING *"
+         ORDER BY due.next_attempt_at_ms, due.id LIMIT $3 {skip_locked}) RETURNING *"
     );
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-    let mut values: Vec<Value> =
-        vec![claim.lease_ms.into(), State::Pending.as_str().into(), claim.now_ms.into(), limit.into()];
+    let mut values: Vec<Value> = vec![claim.lease_ms.into(), claim.now_ms.into(), limit.into()];
     values.extend(claim.busy.iter().map(Value::from));
     Statement::from_sql_and_values(backend, sql, values)
 }
@@ -90,10 +101,6 @@ fn held(lease: &Lease) -> Condition {
 // By its path: in scope, its methods and those of `ColumnTrait` would be ambiguous.
 fn one_more(column: Column) -> Expr {
     sea_orm::ExprTrait::add(Expr::col(column), 1_i64)
-}
-
-fn one_less(column: Column) -> Expr {
-    sea_orm::ExprTrait::sub(Expr::col(column), 1_i64)
 }
 
 fn give_up(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
@@ -117,15 +124,29 @@ async fn write(tx: &impl ConnectionTrait, update: UpdateMany<Entity>, lease: &Le
 
 /// Marks as delivered those whose lease is still held; the others' results are too late.
 pub async fn deliver(tx: &impl ConnectionTrait, leases: &[Lease], now_ms: i64) -> Result<Vec<Model>, DbErr> {
-    if leases.is_empty() {
-        return Ok(Vec::new());
-    }
-    let any = leases.iter().fold(Condition::any(), |any, lease| any.add(held(lease)));
-    end_in(State::Delivered, None)
-        .col_expr(Column::SettledAtMs, Expr::value(now_ms))
-        .filter(any)
-        .exec_with_returning(tx)
-        .await
+    let set = format!("state = '{}', held_since_ms = NULL, settled_at_ms = {now_ms}", State::Delivered);
+    let rows = end_all(tx, leases, &set).await?;
+    rows.iter().map(|row| Model::from_query_result(row, "")).collect()
+}
+
+/// Ends those of the leases that are still held; the rows after it.
+async fn end_all(
+    tx: &impl ConnectionTrait,
+    leases: &[Lease],
+    set: &str,
+) -> Result<Vec<sea_orm::QueryResult>, DbErr> {
+    let columns = vec![
+        bulk::Column::text("id", leases.iter().map(|lease| lease.delivery_id.clone())),
+        bulk::Column::number("token", leases.iter().map(|lease| lease.token)),
+    ];
+    let sql = |rows: &str| {
+        format!(
+            "UPDATE deliveries SET lease_until_ms = 0, {set} FROM {rows} \
+             WHERE deliveries.id = given.id AND lease_token = given.token AND lease_until_ms > 0 \
+             RETURNING *"
+        )
+    };
+    bulk::run(tx, columns, sql).await
 }
 
 /// The attempt failed: again at that time. False: too late.
@@ -153,8 +174,8 @@ pub async fn end(
     Ok(update.filter(held(lease)).exec_with_returning(tx).await?.pop())
 }
 
-/// Gives back what was not attempted: the attempt's number is free again, the token is not, and anyone may claim it.
-pub async fn give_back(tx: &impl ConnectionTrait, lease: &Lease) -> Result<bool, DbErr> {
-    let update = give_up(Entity::update_many()).col_expr(Column::Attempts, one_less(Column::Attempts));
-    write(tx, update, lease).await
+/// Gives back what was not attempted: the attempts' numbers are free again, the tokens are not, and anyone may claim
+/// the deliveries. How many were still held.
+pub async fn give_back(tx: &impl ConnectionTrait, leases: &[Lease]) -> Result<usize, DbErr> {
+    Ok(end_all(tx, leases, "attempts = attempts - 1").await?.len())
 }

@@ -1,7 +1,11 @@
 //! Messages: one event to be told.
 
+use std::collections::HashSet;
+
 use platform::telemetry::TraceContext;
 use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel as _, entity::prelude::*};
+
+use super::bulk;
 
 /// A message. Its body is sealed: it holds the licence key and the buyer's e-mail, or an API key. That of a callback is
 /// wiped when it settles, and empty from then on.
@@ -36,6 +40,22 @@ pub async fn create(tx: &impl ConnectionTrait, message: Model) -> Result<(), DbE
     Ok(())
 }
 
+/// Adds those that are new, and answers which those are.
+pub async fn create_new(tx: &impl ConnectionTrait, messages: &[Model]) -> Result<HashSet<String>, DbErr> {
+    let all = || messages.iter();
+    let columns = vec![
+        bulk::Column::text("id", all().map(|one| one.id.clone())),
+        bulk::Column::text("instance_id", all().map(|one| one.instance_id.clone())),
+        bulk::Column::text("event", all().map(|one| one.event.clone())),
+        bulk::Column::bytes("sealed_body", all().map(|one| one.sealed_body.clone())),
+        bulk::Column::maybe_text("traceparent", all().map(|one| one.traceparent.clone())),
+        bulk::Column::maybe_text("tracestate", all().map(|one| one.tracestate.clone())),
+        bulk::Column::number("created_at_ms", all().map(|one| one.created_at_ms)),
+    ];
+    let new = bulk::insert(tx, "messages", columns, "ON CONFLICT (id) DO NOTHING RETURNING id").await?;
+    new.iter().map(|row| row.try_get("", "id")).collect()
+}
+
 /// Wipes what a message said.
 pub async fn wipe(tx: &impl ConnectionTrait, id: &str) -> Result<(), DbErr> {
     let update = Entity::update_many().col_expr(Column::SealedBody, Expr::value(Vec::<u8>::new()));
@@ -48,12 +68,16 @@ pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
 }
 
-/// Forgets those that no delivery refers to and that are older than this.
-pub async fn prune(db: &impl ConnectionTrait, before_ms: i64) -> Result<u64, DbErr> {
-    let told = sea_orm::sea_query::Query::select()
-        .column(super::delivery::Column::MessageId)
-        .from(super::delivery::Entity)
-        .to_owned();
-    let old = Entity::delete_many().filter(Column::CreatedAtMs.lt(before_ms));
-    Ok(old.filter(Column::Id.not_in_subquery(told)).exec(db).await?.rows_affected)
+/// Which of these were told before, or are kept to be told.
+pub async fn list_known(db: &impl ConnectionTrait, ids: &[String]) -> Result<HashSet<String>, DbErr> {
+    let columns = vec![bulk::Column::text("id", ids.iter().cloned())];
+    let sql = |rows: &str| format!("SELECT messages.id FROM messages JOIN {rows} ON messages.id = given.id");
+    let known = bulk::run(db, columns, sql).await?;
+    known.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// Forgets these. A message has one delivery, and goes with it.
+pub async fn prune(tx: &impl ConnectionTrait, ids: &[String]) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
+    Ok(())
 }

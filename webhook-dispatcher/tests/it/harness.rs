@@ -14,7 +14,7 @@ use platform::{
     telemetry::{TelemetryConfig, TraceContext},
 };
 use proto::{
-    events::{LicenseIssued, TenantChanged, TenantSecret, purpose, subject},
+    events::{EndpointChanged, LicenseIssued, TenantChanged, TenantSecret, purpose, subject},
     webhooks::{self as api, webhooks_client::WebhooksClient},
 };
 use testkit::{
@@ -52,7 +52,7 @@ pub(crate) struct Dispatcher {
     announced: Arc<Log<Message>>,
     shutdown: Shutdown,
     _stop: DropGuard,
-    _nats: Option<Nats>,
+    nats: Option<Nats>,
 }
 
 impl Dispatcher {
@@ -83,7 +83,7 @@ impl Dispatcher {
             ids: Ids::new(clock.clone(), Random::seeded(3)),
             bus_sealer: Sealer::new(&SealingConfig::single(&BUS_KEY), Random::seeded(4)).unwrap(),
             _stop: shutdown.clone().drop_guard(),
-            _nats: nats,
+            nats,
             clock,
             folder,
             db,
@@ -172,6 +172,17 @@ impl Dispatcher {
     /// Waits for an announcement and decodes it.
     pub(crate) async fn announcement<T: prost::Message + Default + Clone>(&self, subject: &str) -> T {
         self.announced(subject, subject, |all: &[T]| all.first().cloned()).await
+    }
+
+    /// Waits until so many changes of endpoints were announced to the replicas.
+    pub(crate) async fn changes_announced(&self, count: usize) {
+        let all = |all: &[EndpointChanged]| (all.len() >= count).then_some(());
+        self.announced("changes of endpoints", subject::ENDPOINT_CHANGED, all).await;
+    }
+
+    /// Which parts it runs on.
+    pub(crate) fn on(&self) -> On {
+        if self.nats.is_some() { On::Servers } else { On::Embedded }
     }
 
     /// Waits until `find` makes something of all announcements on this subject.
@@ -337,7 +348,12 @@ fn follow(bus: &Bus, shutdown: &Shutdown) -> Arc<Log<Message>> {
             Ok(())
         }
     };
-    let subjects = [subject::DELIVERY_DEAD, subject::ENDPOINT_DISABLED, subject::CALLBACK_SETTLED];
+    let subjects = [
+        subject::DELIVERY_DEAD,
+        subject::ENDPOINT_CHANGED,
+        subject::ENDPOINT_DISABLED,
+        subject::CALLBACK_SETTLED,
+    ];
     let spec = ConsumerSpec::new("test", subjects);
     bus.consume(spec, shutdown.clone(), handler).unwrap();
     log

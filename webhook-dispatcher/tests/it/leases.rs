@@ -39,27 +39,30 @@ async fn a_killed_replicas_work_is_taken_over(dispatcher: Dispatcher) {
 
 async fn a_frozen_replicas_late_result_changes_nothing_and_is_recorded(dispatcher: Dispatcher) {
     let shop = dispatcher.shop("inst_1").await;
-    shop.receiver.script([Answer::status(500).after(std::time::Duration::from_secs(2))]);
+    let late = Answer::status(500).after(std::time::Duration::from_secs(2));
+    shop.receiver.script([Answer::status(503), late]);
     dispatcher.issue("inst_1").await;
-    shop.receiver.wait_for_count(1, WAIT).await.unwrap();
+    let failed = dispatcher.attempted("inst_1", 1).await;
+    dispatcher.pass_until_due(&failed);
+    shop.receiver.wait_for_count(2, WAIT).await.unwrap();
     // While the replica was frozen, its lease ran out; the change of another instance wakes the claimer.
     dispatcher.db.write().execute_unprepared("UPDATE deliveries SET lease_until_ms = 1").await.unwrap();
     dispatcher.register("inst_2", &Receiver::start().await.unwrap().url()).await;
     let taken_over = dispatcher.reaches("inst_1", "delivered").await;
-    assert_eq!(taken_over.attempts[0].outcome, "lost");
+    assert_eq!(taken_over.attempts[1].outcome, "lost");
 
     let late = dispatcher
-        .newest("inst_1", "the late result", |detail| detail.attempts[0].outcome == "server_error")
+        .newest("inst_1", "the late result", |detail| detail.attempts[1].outcome == "server_error")
         .await;
     let delivery = late.delivery.unwrap();
-    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
-    assert_eq!((late.attempts[0].status, late.attempts[1].status), (Some(500), Some(204)));
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 3));
+    assert_eq!((late.attempts[1].status, late.attempts[2].status), (Some(500), Some(204)));
 }
 
 async fn two_replicas_share_the_work(dispatcher: Dispatcher) {
     let shop = dispatcher.shop("inst_1").await;
-    dispatcher.add_replica().await;
     dispatcher.set_disabled("inst_1", true).await.unwrap();
+    dispatcher.add_replica().await;
     for _ in 0..60 {
         dispatcher.issue("inst_1").await;
     }
@@ -86,14 +89,18 @@ async fn a_lease_that_is_given_back_twice_takes_no_other_replicas(dispatcher: Di
     let due_ms = dispatcher.clock.now_ms() + 3_600_000;
     delivery::create(dispatcher.db.write(), waiting(due_ms)).await.unwrap();
     let first = claim(&dispatcher.db, due_ms).await;
-    assert!(lease::give_back(dispatcher.db.write(), &first).await.unwrap());
+    assert_eq!(give_back(&dispatcher.db, &first).await, 1);
     let second = claim(&dispatcher.db, due_ms).await;
     assert_eq!((first.attempt, second.attempt), (1, 1), "the attempt that was not made has no number");
     assert!(second.token > first.token, "{first:?} {second:?}");
 
-    assert!(!lease::give_back(dispatcher.db.write(), &first).await.unwrap());
+    assert_eq!(give_back(&dispatcher.db, &first).await, 0);
     assert!(!lease::retry(dispatcher.db.write(), &first, due_ms).await.unwrap());
     assert!(lease::retry(dispatcher.db.write(), &second, due_ms).await.unwrap());
+}
+
+async fn give_back(db: &Db, lease: &Lease) -> usize {
+    lease::give_back(db.write(), std::slice::from_ref(lease)).await.unwrap()
 }
 
 async fn claim(db: &Db, now_ms: i64) -> Lease {
@@ -129,13 +136,13 @@ fn waiting(due_ms: i64) -> delivery::Model {
 }
 
 /// State and attempts of each delivery.
-async fn states(db: &Db) -> Vec<(String, i64)> {
+pub(crate) async fn states(db: &Db) -> Vec<(String, i64)> {
     let sql = Statement::from_string(db.backend(), "SELECT state, attempts FROM deliveries");
     let rows = db.read().query_all_raw(sql).await.unwrap();
     rows.iter().map(|row| (row.try_get("", "state").unwrap(), row.try_get("", "attempts").unwrap())).collect()
 }
 
-async fn outcomes(db: &Db) -> Vec<String> {
+pub(crate) async fn outcomes(db: &Db) -> Vec<String> {
     let sql = Statement::from_string(db.backend(), "SELECT outcome FROM attempts ORDER BY number");
     let rows = db.read().query_all_raw(sql).await.unwrap();
     rows.iter().map(|row| row.try_get("", "outcome").unwrap()).collect()

@@ -27,6 +27,9 @@ pub struct ConsumerSpec {
     pub backoff: Vec<Duration>,
     /// A message whose handler has panicked this often goes to the dead letters.
     pub max_crashes: u32,
+    /// Whether an acknowledgement waits for the server's word. One that is lost hands the message out again, so a handler
+    /// that knows what it has handled may do without, and spares a round trip for each message.
+    pub confirms_acks: bool,
 }
 
 impl ConsumerSpec {
@@ -39,6 +42,7 @@ impl ConsumerSpec {
             ack_wait: Duration::from_secs(30),
             backoff: [100, 1_000, 5_000, 30_000, 60_000].map(Duration::from_millis).to_vec(),
             max_crashes: 5,
+            confirms_acks: true,
         }
     }
 
@@ -104,6 +108,20 @@ impl Bus {
     ) -> Result<JoinHandle<()>, BusError>
     where
         H: Fn(Message) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
+    {
+        self.consume_counted(spec, shutdown, move |message, _| handler(message))
+    }
+
+    /// The same for a handler that is told how often the message has been handed out, this time included.
+    pub fn consume_counted<H, F>(
+        &self,
+        spec: ConsumerSpec,
+        shutdown: CancellationToken,
+        handler: H,
+    ) -> Result<JoinHandle<()>, BusError>
+    where
+        H: Fn(Message, u64) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
     {
         spec.stream()?;

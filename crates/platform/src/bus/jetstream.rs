@@ -263,7 +263,7 @@ impl Transport for JetStreamBus {
 
     async fn deliveries(&self, spec: &ConsumerSpec) -> Result<Box<dyn Deliveries>, BusError> {
         let messages = self.open(spec.stream()?, spec).await?;
-        Ok(Box::new(JetStreamDeliveries::new(self.client.clone(), messages)))
+        Ok(Box::new(JetStreamDeliveries::new(self.client.clone(), messages, spec.confirms_acks)))
     }
 
     async fn notices(&self, subjects: &[&str]) -> Result<Box<dyn Notices>, BusError> {

@@ -9,6 +9,7 @@ use platform::{
     Parts,
     bus::{Bus, EmbeddedBus},
     db::{self, DatabaseConfig, Db},
+    ids::derive,
     secret::Secret,
     telemetry::TraceContext,
 };
@@ -20,7 +21,7 @@ use wire::open2b::{AppSecret, Callback, Operation};
 use super::*;
 use crate::{
     Migrator,
-    app::{CallbackRequest, EndpointChange, FOLLOW_APPS},
+    app::{CallbackRequest, EndpointChange, FOLLOW_APPS, HandedOut},
     config,
     domain::{
         answer::Answer,
@@ -29,7 +30,7 @@ use crate::{
         endpoint::Owner,
         target::{BaseUrl, CallbackUrl},
     },
-    sender::{Live, Recipient, Route},
+    sender::{Fresh, Live, Recipient, Route},
     store::{delivery, lease::Lease, serial},
 };
 
@@ -66,8 +67,48 @@ impl Store {
     }
 
     async fn finished_by(&self, row: delivery::Model, route: Route, answer: Answer) -> Finished {
-        let job = Job {
-            lease: Lease::of(&row),
+        let job = self.job(&row, route);
+        delivery::create(self.app.db.write(), row).await.unwrap();
+        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
+        Finished { job, attempt: Attempt::Made(attempt) }
+    }
+
+    /// A first attempt that was answered so.
+    fn first(&self, event_id: &str, attempt: i64, answer: Answer) -> Finished {
+        let route = Route::Shop { base_url: BaseUrl::parse(URL).unwrap(), secrets: Vec::new() };
+        let fresh = Fresh {
+            message_id: derive("msg", event_id, ""),
+            instance_id: "ep_1".to_owned(),
+            sealed_body: Vec::new(),
+            created_at_ms: 0,
+            recorded: tokio::sync::oneshot::channel().0,
+        };
+        let row = delivery::Model {
+            attempts: attempt,
+            lease_token: attempt,
+            ..delivery_row(&derive("dly", event_id, "ep_1"), "ep_1")
+        };
+        let job = Job { slot: None, fresh: Some(Box::new(fresh)), ..self.job(&row, route) };
+        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
+        Finished { job, attempt: Attempt::Made(attempt) }
+    }
+
+    /// A first attempt that is open.
+    fn opened(&self, event_id: &str, attempt: i64) -> Finished {
+        let first = self.first(event_id, attempt, Answer::status(204, None));
+        Finished { attempt: Attempt::Open(tokio::sync::oneshot::channel().0), ..first }
+    }
+
+    /// The end of an attempt that was kept while it was open.
+    fn ended(&self, event_id: &str, answer: Answer) -> Finished {
+        let mut first = self.first(event_id, 1, answer);
+        first.job.fresh = None;
+        first
+    }
+
+    fn job(&self, row: &delivery::Model, route: Route) -> Job {
+        Job {
+            lease: Lease::of(row),
             lease_ends: Instant::now() + WAIT,
             failures: 0,
             event: row.event.clone(),
@@ -76,18 +117,16 @@ impl Store {
             recipient: Arc::new(Recipient { endpoint_id: row.endpoint_id.clone(), route }),
             body: "{}".into(),
             trace: TraceContext::default(),
-            slot: self.app.slots.try_take(&row.endpoint_id).unwrap(),
-        };
-        delivery::create(self.app.db.write(), row).await.unwrap();
-        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
-        Finished { job, attempt: Some(attempt) }
+            slot: self.app.slots.try_take(&row.endpoint_id),
+            fresh: None,
+        }
     }
 
     /// Records both batches at once: both wait for the rows of this statement, then both are let go.
     async fn record_at_once(&self, behind: &str, batches: [Vec<Finished>; 2]) {
         let replicas = batches.map(|batch| {
             let app = self.app.clone();
-            async move { app.record(&batch).await }.boxed()
+            async move { app.record(&batch).await.map(drop) }.boxed()
         });
         self.at_once(behind, replicas).await;
     }
@@ -252,11 +291,98 @@ async fn an_install_that_fails_while_its_removal_arrives_makes_room_for_it() {
     let route = Route::App { url, secrets: Vec::new() };
     let failed = vec![store.finished_by(install, route, Answer::none(Outcome::Reset)).await];
     let (recorder, consumer) = (store.app.clone(), store.app.clone());
-    let recording = async move { recorder.record(&failed).await }.boxed();
+    let recording = async move { recorder.record(&failed).await.map(drop) }.boxed();
     let taking = async move { consumer.request_callback("evt_2", removal()).await }.boxed();
     store.at_once("SELECT id FROM deliveries FOR UPDATE", [recording, taking]).await;
     assert!(store.is_in("dly_1", State::Superseded).await);
     let place = Place { serial: Place::serial("@a/b", "inst_1"), sequence: 3 };
     let open = delivery::list_earlier(store.app.db.write(), &place).await.unwrap();
     assert_eq!((open.len(), open[0].sequence), (1, Some(2)));
+}
+
+/// The second of two hand-outs of one event, as another replica's recorder sees it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_was_handed_out_twice_is_one_delivery_with_both_attempts() {
+    let store = Store::with_endpoints(&["ep_1"]).await;
+    let told = || Answer::status(204, None);
+    store.app.record(&[store.first("evt_1", 1, told())]).await.unwrap();
+    store.app.record(&[store.first("evt_1", 2, Answer::status(500, None))]).await.unwrap();
+    // Both of another one at once.
+    store.app.record(&[store.first("evt_2", 1, told()), store.first("evt_2", 2, told())]).await.unwrap();
+    for event_id in ["evt_1", "evt_2"] {
+        let id = derive("dly", event_id, "ep_1");
+        let delivery = delivery::find(store.app.db.read(), &id).await.unwrap().unwrap();
+        assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
+        let attempts = attempt::list(store.app.db.read(), &id).await.unwrap();
+        assert_eq!(attempts.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2]);
+    }
+}
+
+/// Also where its replica died between the commit and the acknowledgement, with the attempt still open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_comes_again_after_its_record_is_not_told_again() {
+    let store = Store::with_endpoints(&["ep_1"]).await;
+    store.app.record(&[store.first("evt_1", 1, Answer::status(204, None))]).await.unwrap();
+    store.app.record(&[store.opened("evt_2", 1)]).await.unwrap();
+    for event_id in ["evt_1", "evt_2"] {
+        let again = HandedOut { event_id: event_id.to_owned(), count: 2 };
+        // Nobody takes jobs here: told again, it would fail.
+        store.app.tell_license_issued(&again, "ep_1", b"{}".to_vec()).await.unwrap();
+    }
+    let other = HandedOut { event_id: "evt_3".to_owned(), count: 1 };
+    assert!(store.app.tell_license_issued(&other, "ep_1", b"{}".to_vec()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_attempt_is_leased_until_its_result_is_written_like_that_of_a_claimed_one() {
+    let store = Store::with_endpoints(&["ep_1"]).await;
+    let late = store.app.record(&[store.opened("evt_1", 1), store.opened("evt_2", 1)]).await.unwrap();
+    assert!(!late.has(&store.opened("evt_1", 1).job));
+    let row = async |event_id| {
+        let id = derive("dly", event_id, "ep_1");
+        delivery::find(store.app.db.read(), &id).await.unwrap().unwrap()
+    };
+    let open = row("evt_1").await;
+    assert_eq!((open.state.as_str(), open.attempts, open.lease_token), ("pending", 1, 1));
+    let store_now_ms = lease::store_now_ms(store.app.db.write()).await.unwrap();
+    let left = open.lease_until_ms - store_now_ms;
+    assert!((100_000..=120_000).contains(&left), "{left} ms");
+
+    let results =
+        [store.ended("evt_1", Answer::status(204, None)), store.ended("evt_2", Answer::status(503, None))];
+    store.app.record(&results).await.unwrap();
+    let (told, failed) = (row("evt_1").await, row("evt_2").await);
+    assert_eq!((told.state.as_str(), told.lease_until_ms), ("delivered", 0));
+    assert_eq!((failed.state.as_str(), failed.failures, failed.lease_until_ms), ("pending", 1, 0));
+}
+
+/// Another hand-out of its message was recorded before: its lease is nobody's, and its end changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_attempt_that_another_hand_out_overtook_is_late() {
+    let store = Store::with_endpoints(&["ep_1"]).await;
+    store.app.record(&[store.opened("evt_1", 1)]).await.unwrap();
+    let overtaken = store.opened("evt_1", 2);
+    let late = store.app.record(std::slice::from_ref(&overtaken)).await.unwrap();
+    assert!(late.has(&overtaken.job));
+    store.app.record(&[store.first("evt_1", 2, Answer::status(500, None))]).await.unwrap();
+    let id = derive("dly", "evt_1", "ep_1");
+    let delivery = delivery::find(store.app.db.read(), &id).await.unwrap().unwrap();
+    assert!(delivery.is(State::Pending) && delivery.lease_until_ms > 0);
+    assert_eq!((delivery.attempts, delivery.lease_token), (2, 1));
+    store.app.record(&[store.ended("evt_1", Answer::status(204, None))]).await.unwrap();
+    assert!(store.is_in(&id, State::Delivered).await);
+}
+
+/// What waits for a disabled endpoint is held, and so is what is in flight to it: a replica that dies leaves it held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_attempt_to_an_endpoint_that_was_disabled_meanwhile_is_held() {
+    let store = Store::with_endpoints(&["ep_1"]).await;
+    let mut disabled = endpoint::find(store.app.db.write(), "ep_1").await.unwrap().unwrap();
+    disabled.tenant_disabled = true;
+    endpoint::update(store.app.db.write(), &disabled).await.unwrap();
+    store.app.record(&[store.opened("evt_1", 1)]).await.unwrap();
+    let id = derive("dly", "evt_1", "ep_1");
+    assert!(store.is_in(&id, State::Held).await);
+    store.app.record(&[store.ended("evt_1", Answer::status(204, None))]).await.unwrap();
+    assert!(store.is_in(&id, State::Delivered).await);
 }

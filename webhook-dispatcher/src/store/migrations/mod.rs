@@ -2,6 +2,7 @@
 
 mod m0001_create_deliveries;
 mod m0002_add_callbacks;
+mod m0003_speed;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -15,6 +16,7 @@ impl MigratorTrait for Migrator {
             Box::new(platform::inbox::CreateInbox),
             Box::new(m0001_create_deliveries::Migration),
             Box::new(m0002_add_callbacks::Migration),
+            Box::new(m0003_speed::Migration),
         ]
     }
 }

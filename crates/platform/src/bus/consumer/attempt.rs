@@ -42,7 +42,7 @@ impl<H> Clone for Attempts<H> {
 
 impl<H, F> Attempts<H>
 where
-    H: Fn(Message) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Message, u64) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
 {
     pub(super) fn new(bus: Bus, spec: ConsumerSpec, handler: H) -> Self {
@@ -76,7 +76,7 @@ where
                 "the message has no id; publish it with the header Nats-Msg-Id".to_owned(),
             );
         }
-        let work = (self.shared.handler)(delivery.message.clone());
+        let work = (self.shared.handler)(delivery.message.clone(), delivery.count);
         let mut task = AbortOnDropHandle::new(tokio::spawn(work.instrument(span.clone())));
         let mut still_working = interval(self.shared.spec.ack_wait / 2);
         still_working.reset();

@@ -22,7 +22,7 @@ pub(super) struct Pump<H> {
 
 impl<H, F> Pump<H>
 where
-    H: Fn(Message) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Message, u64) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
 {
     pub(super) fn new(attempts: Attempts<H>, shutdown: CancellationToken) -> Self {

@@ -17,11 +17,12 @@ use crate::bus::{BusError, Deliveries, Delivery, Settle};
 pub(super) struct JetStreamDeliveries {
     client: Client,
     messages: pull::Stream,
+    confirms_acks: bool,
 }
 
 impl JetStreamDeliveries {
-    pub(super) fn new(client: Client, messages: pull::Stream) -> Self {
-        Self { client, messages }
+    pub(super) fn new(client: Client, messages: pull::Stream, confirms_acks: bool) -> Self {
+        Self { client, messages, confirms_acks }
     }
 
     fn delivery(&self, message: &jetstream::Message) -> Result<Delivery, BusError> {
@@ -32,7 +33,7 @@ impl JetStreamDeliveries {
 
     fn ticket(&self, message: &jetstream::Message) -> Result<Ticket, BusError> {
         let reply = message.reply.clone().ok_or_else(|| away("a message that cannot be acknowledged"))?;
-        Ok(Ticket { client: self.client.clone(), reply })
+        Ok(Ticket { client: self.client.clone(), reply, confirms_acks: self.confirms_acks })
     }
 }
 
@@ -68,6 +69,7 @@ impl Drop for JetStreamDeliveries {
 struct Ticket {
     client: Client,
     reply: Subject,
+    confirms_acks: bool,
 }
 
 impl Ticket {
@@ -80,7 +82,10 @@ impl Ticket {
 #[async_trait]
 impl Settle for Ticket {
     async fn ack(&self) -> Result<(), BusError> {
-        self.settle(AckKind::Ack).await
+        if self.confirms_acks {
+            return self.settle(AckKind::Ack).await;
+        }
+        self.client.publish(self.reply.clone(), AckKind::Ack.into()).await.map_err(away)
     }
 
     async fn retry(&self, delay: Duration) -> Result<(), BusError> {

@@ -1,0 +1,176 @@
+//! The rows of first attempts, which nobody has seen before what came of them is written.
+
+use std::collections::HashSet;
+
+use platform::{AppResult, clock::millis, db::Tx};
+
+use super::{App, claim::lost, failures::Failures};
+use crate::{
+    domain::{answer::Outcome, delivery::State, kind::WEBHOOK},
+    sender::{Attempt, Finished, Fresh, Job},
+    store::{attempt, delivery, endpoint, lease, message},
+};
+
+/// The first attempts of a batch that were recorded before: another hand-out of their message was quicker.
+#[derive(Default)]
+pub(crate) struct Late(HashSet<(String, i64)>);
+
+impl Late {
+    /// Whether the job is one of them: it changes nothing but its own record.
+    pub(crate) fn has(&self, job: &Job) -> bool {
+        job.fresh.is_some() && self.0.contains(&hand_out(job))
+    }
+}
+
+fn hand_out(job: &Job) -> (String, i64) {
+    (job.lease.delivery_id.clone(), job.lease.attempt)
+}
+
+impl App {
+    /// Adds what is new of the batch's first attempts; which were recorded before.
+    ///
+    /// A success is born delivered. A failure is born in flight, and what follows from it is settled like that of any
+    /// other. What is open is born in flight too, and its result will be that of a claimed one. What was not attempted
+    /// waits in the store. The batch is in the order of its deliveries' ids, so that two
+    /// replicas that record the same ones do not wait for each other.
+    pub(super) async fn add_first(
+        &self,
+        tx: &Tx,
+        batch: &[Finished],
+        failures: &Failures<'_>,
+        now_ms: i64,
+    ) -> AppResult<Late> {
+        let first: Vec<_> = first(batch).collect();
+        if first.is_empty() {
+            return Ok(Late::default());
+        }
+        let messages: Vec<_> =
+            first.iter().map(|(finished, fresh)| message_row(&finished.job, fresh)).collect();
+        let mut new = message::create_new(&**tx, &messages).await?;
+        // Removed, so that of two hand-outs in one batch the second is late.
+        let (new, late): (Vec<_>, Vec<_>) =
+            first.into_iter().partition(|(_, fresh)| new.remove(&fresh.message_id));
+        let times = (now_ms, self.lease_for_open(tx, &new).await?);
+        let rows = new.iter().map(|(finished, fresh)| self.row(finished, fresh, failures, times));
+        delivery::create_all(&**tx, &rows.collect::<Vec<_>>()).await?;
+        note_lost(tx, new.iter().map(|(finished, _)| &finished.job), now_ms).await?;
+        count_late(tx, &late).await?;
+        Ok(Late(late.iter().map(|(finished, _)| hand_out(&finished.job)).collect()))
+    }
+
+    /// Until when what is open is leased, by the store's clock: later than by the process's own, which began before.
+    async fn lease_for_open(&self, tx: &Tx, new: &[(&Finished, &Fresh)]) -> AppResult<i64> {
+        if !new.iter().any(|(finished, _)| matches!(finished.attempt, Attempt::Open(_))) {
+            return Ok(0);
+        }
+        Ok(lease::store_now_ms(&**tx).await? + millis(self.rules.lease))
+    }
+
+    fn row(
+        &self,
+        finished: &Finished,
+        fresh: &Fresh,
+        failures: &Failures<'_>,
+        (now_ms, open_until_ms): (i64, i64),
+    ) -> delivery::Model {
+        let job = &finished.job;
+        let waiting = waiting(job, fresh, now_ms);
+        match &finished.attempt {
+            // The attempt that it was handed out for has no number.
+            Attempt::NotBegun => delivery::Model {
+                attempts: job.lease.attempt - 1,
+                ..as_its_endpoint(waiting, job, failures, now_ms)
+            },
+            Attempt::Open(_) => delivery::Model {
+                lease_until_ms: open_until_ms,
+                ..as_its_endpoint(waiting, job, failures, now_ms)
+            },
+            Attempt::Made(attempted) if attempted.answer.outcome == Outcome::Success => delivery::Model {
+                state: State::Delivered.as_str().to_owned(),
+                settled_at_ms: Some(now_ms),
+                ..waiting
+            },
+            // Only until this transaction settles it.
+            Attempt::Made(_) => {
+                delivery::Model { lease_until_ms: now_ms + millis(self.rules.lease), ..waiting }
+            }
+        }
+    }
+}
+
+/// A delivery that is due, and that nobody holds.
+fn waiting(job: &Job, fresh: &Fresh, now_ms: i64) -> delivery::Model {
+    delivery::Model {
+        id: job.lease.delivery_id.clone(),
+        message_id: fresh.message_id.clone(),
+        endpoint_id: job.recipient.endpoint_id.clone(),
+        instance_id: fresh.instance_id.clone(),
+        event: job.event.clone(),
+        state: State::Pending.as_str().to_owned(),
+        attempts: job.lease.attempt,
+        lease_token: job.lease.token,
+        failures: 0,
+        next_attempt_at_ms: now_ms,
+        lease_until_ms: 0,
+        held_since_ms: None,
+        dead_reason: None,
+        created_at_ms: fresh.created_at_ms,
+        settled_at_ms: None,
+        kind: WEBHOOK.to_owned(),
+        marketplace_id: None,
+        installation_id: None,
+        serial: None,
+        sequence: None,
+        give_up_at_ms: None,
+    }
+}
+
+/// It waits for its endpoint, or to be claimed.
+fn as_its_endpoint(
+    waiting: delivery::Model,
+    job: &Job,
+    failures: &Failures<'_>,
+    now_ms: i64,
+) -> delivery::Model {
+    let endpoint = failures.endpoint_of(job);
+    let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
+    let state = if is_disabled { State::Held } else { State::Pending };
+    delivery::Model {
+        state: state.as_str().to_owned(),
+        held_since_ms: is_disabled.then_some(now_ms),
+        next_attempt_at_ms: endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms).max(now_ms),
+        ..waiting
+    }
+}
+
+fn first(batch: &[Finished]) -> impl Iterator<Item = (&Finished, &Fresh)> {
+    batch.iter().filter_map(|finished| Some((finished, finished.job.fresh.as_deref()?)))
+}
+
+fn message_row(job: &Job, fresh: &Fresh) -> message::Model {
+    message::Model {
+        id: fresh.message_id.clone(),
+        instance_id: fresh.instance_id.clone(),
+        event: job.event.clone(),
+        sealed_body: fresh.sealed_body.clone(),
+        traceparent: job.trace.traceparent.clone(),
+        tracestate: job.trace.tracestate.clone(),
+        created_at_ms: fresh.created_at_ms,
+    }
+}
+
+/// The hand-outs before this one ended without a word: their replica may have made an attempt each.
+async fn note_lost(tx: &Tx, jobs: impl Iterator<Item = &Job>, now_ms: i64) -> AppResult<()> {
+    let before = |job: &Job| {
+        let id = job.lease.delivery_id.clone();
+        (1..job.lease.attempt).map(move |number| lost(&id, number, now_ms))
+    };
+    attempt::note_lost(&**tx, jobs.flat_map(before).collect()).await?;
+    Ok(())
+}
+
+async fn count_late(tx: &Tx, late: &[(&Finished, &Fresh)]) -> AppResult<()> {
+    let made = late.iter().filter(|(finished, _)| finished.attempt.made().is_some());
+    let counts: Vec<_> = made.map(|(finished, _)| hand_out(&finished.job)).collect();
+    Ok(delivery::count_late(&**tx, &counts).await?)
+}
