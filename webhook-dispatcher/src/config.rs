@@ -82,6 +82,10 @@ pub struct DeliveryConfig {
     /// How long settled deliveries and their attempts are kept; longer than the 7 days for which an outbox can be published
     /// again, since they tell what was told before.
     pub retention_days: u64,
+    /// How long what messages say is kept, if that is to be shorter: what was told longer ago can't be sent again.
+    pub payload_retention_days: Option<u64>,
+    /// How long the attempts of settled deliveries are kept, if that is to be shorter.
+    pub attempt_retention_days: Option<u64>,
     /// How long deliveries to a disabled endpoint are held before they are given up.
     pub held_days: u64,
     /// Seconds after the first, second, … attempt of an Install that had no answer; the last one comes again and again.
@@ -107,6 +111,8 @@ impl Default for DeliveryConfig {
             allow_http: false,
             batch: 128,
             retention_days: 30,
+            payload_retention_days: None,
+            attempt_retention_days: None,
             held_days: 30,
             install_schedule_seconds: vec![5, 10, 20, 40, 60],
             install_give_up_seconds: 900,
@@ -164,6 +170,18 @@ impl DeliveryConfig {
         Duration::from_secs(self.retention_days * DAY)
     }
 
+    /// How long what messages say is kept, if that is shorter.
+    #[must_use]
+    pub fn payload_retention(&self) -> Option<Duration> {
+        self.payload_retention_days.map(|days| Duration::from_secs(days * DAY))
+    }
+
+    /// How long the attempts of settled deliveries are kept, if that is shorter.
+    #[must_use]
+    pub fn attempt_retention(&self) -> Option<Duration> {
+        self.attempt_retention_days.map(|days| Duration::from_secs(days * DAY))
+    }
+
     /// How long deliveries are held.
     #[must_use]
     pub fn held_retention(&self) -> Duration {
@@ -206,10 +224,19 @@ impl DeliveryConfig {
                 "must be at least 8: what was told must be known for longer than it can be published again";
             problems.add("delivery.retention_days", least);
         }
+        self.check_shorter("payload_retention_days", self.payload_retention_days, problems);
+        self.check_shorter("attempt_retention_days", self.attempt_retention_days, problems);
         for (key, value) in self.counts() {
             if value == 0 {
                 problems.add(&format!("delivery.{key}"), "must be at least 1");
             }
+        }
+    }
+
+    fn check_shorter(&self, key: &str, days: Option<u64>, problems: &mut Problems) {
+        if days.is_some_and(|days| days == 0 || days > self.retention_days) {
+            let right = "must be from 1 to delivery.retention_days, with which everything goes";
+            problems.add(&format!("delivery.{key}"), right);
         }
     }
 
@@ -311,6 +338,8 @@ pub(crate) mod tests {
             ("MERCATO__DELIVERY__JITTER", "1.5", "delivery.jitter"),
             ("MERCATO__DELIVERY__CONCURRENCY", "0", "delivery.concurrency"),
             ("MERCATO__DELIVERY__RETENTION_DAYS", "7", "delivery.retention_days"),
+            ("MERCATO__DELIVERY__PAYLOAD_RETENTION_DAYS", "31", "delivery.payload_retention_days"),
+            ("MERCATO__DELIVERY__ATTEMPT_RETENTION_DAYS", "0", "delivery.attempt_retention_days"),
             ("MERCATO__DELIVERY__INSTALL_SCHEDULE_SECONDS", "[5, 0]", "delivery.install_schedule_seconds"),
             ("MERCATO__DELIVERY__INSTALL_GIVE_UP_SECONDS", "0", "delivery.install_give_up_seconds"),
             ("MERCATO__DELIVERY__CALLBACK_VALIDITY_SECONDS", "30", "delivery.callback_validity_seconds"),

@@ -66,6 +66,8 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let (bus, clock) = (common.bus.clone(), common.clock.clone());
     tasks.spawn_quiet("outbox", outbox::relay(db.clone(), bus, clock.clone(), tasks.shutdown()));
     tasks.spawn_quiet("inbox", inbox::keep_tidy(db, clock, tasks.shutdown()));
+    tasks.spawn_quiet("replays", app.clone().drive_replays(tasks.shutdown()));
+    tasks.spawn_quiet("measure", app.clone().keep_measuring(tasks.shutdown()));
     tasks.spawn_quiet("housekeeping", app.keep_tidy(tasks.shutdown()));
     common.readiness.started();
     Ok(tasks.run_to_end(config.lifecycle.drain()).await?)

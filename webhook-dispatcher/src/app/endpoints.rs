@@ -9,6 +9,7 @@ use crate::{
     store::{
         delivery,
         endpoint::{self, Filter},
+        page::Part,
     },
 };
 
@@ -100,13 +101,9 @@ impl App {
         Ok(changed)
     }
 
-    /// A page of endpoints, newest first.
-    pub async fn list_endpoints(
-        &self,
-        filter: &Filter,
-        page: Page,
-    ) -> AppResult<(Vec<endpoint::Model>, u64)> {
-        Ok(endpoint::list(self.db.read(), filter, page.limit, page.offset).await?)
+    /// A part of the endpoints, newest first.
+    pub async fn list_endpoints(&self, filter: &Filter, page: &Page) -> AppResult<Part<endpoint::Model>> {
+        Ok(endpoint::list(self.db.read(), filter, page.stretch()).await?)
     }
 
     /// The operator disables or enables an endpoint: its pending deliveries are held, or go on at once.
@@ -206,6 +203,6 @@ impl App {
     }
 }
 
-fn no_endpoint() -> AppError {
+pub(super) fn no_endpoint() -> AppError {
     AppError::not_found("there is no endpoint with this id; list the endpoints to see their ids")
 }

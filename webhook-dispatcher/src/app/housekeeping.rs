@@ -7,8 +7,9 @@ use crate::{
     domain::{
         delivery::{AGED_OUT, State},
         kind::Kind,
+        reason::class_of,
     },
-    store::{delivery, message},
+    store::delivery,
 };
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -27,21 +28,7 @@ impl App {
 
     async fn tidy(&self) -> AppResult<()> {
         while self.give_up_held().await? == BATCH {}
-        while self.forget_settled().await? == BATCH {}
-        Ok(())
-    }
-
-    /// Forgets some of what was settled long ago.
-    async fn forget_settled(&self) -> AppResult<u64> {
-        let before_ms = self.clock.now_ms() - millis(self.rules.retention);
-        let tx = self.db.begin().await?;
-        let old = delivery::list_settled_before(&*tx, before_ms, BATCH).await?;
-        let (ids, messages): (Vec<_>, Vec<_>) = old.into_iter().unzip();
-        delivery::prune(&*tx, &ids).await?;
-        message::prune(&*tx, &messages).await?;
-        tx.commit().await?;
-        tracing::debug!(forgotten = ids.len(), "settled deliveries were forgotten");
-        Ok(ids.len() as u64)
+        self.forget_old().await
     }
 
     /// Gives up what was held longer than it is kept: webhooks are announced as dead, callbacks as settled.
@@ -67,7 +54,7 @@ impl App {
         }
         tx.commit().await?;
         ended.into_iter().for_each(Ended::count);
-        metrics::counter!("webhook_dead_letters_total").increment(dead_letters);
+        metrics::counter!("webhook_dead_letters_total", "reason" => class_of(AGED_OUT)).increment(dead_letters);
         Ok(count)
     }
 }

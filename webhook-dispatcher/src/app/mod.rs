@@ -10,18 +10,24 @@ mod first;
 mod fresh;
 mod housekeeping;
 mod intake;
+mod lists;
 mod lookups;
+mod measure;
+mod prune;
 mod record;
+mod replays;
 mod secrets;
 
 use std::{sync::Arc, time::Duration};
 
 pub use callbacks::CallbackRequest;
-pub use deliveries::{DeliveryDetail, Page};
+pub use deliveries::DeliveryDetail;
 pub use endpoints::EndpointChange;
 pub(crate) use first::Late;
 pub use fresh::HandedOut;
+pub use lists::{DeliveriesAsked, ListedAttempt, MessageDetail, MessagesAsked, Page};
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
+pub use replays::ReplayRequest;
 use tokio::sync::{Notify, mpsc};
 use wire::open2b::Operation;
 
@@ -57,6 +63,8 @@ pub struct App {
     rules: Arc<Rules>,
     jobs: mpsc::Sender<Job>,
     wake: Arc<Notify>,
+    /// Of whoever drives replays.
+    replays: Arc<Notify>,
     directory: Directory,
     unmade: Unmade,
     lookups: Lookups,
@@ -70,6 +78,9 @@ struct Rules {
     lease: Duration,
     batch: usize,
     retention: Duration,
+    /// Where they are shorter than that of all.
+    payload_retention: Option<Duration>,
+    attempt_retention: Option<Duration>,
     held_retention: Duration,
 }
 
@@ -92,6 +103,7 @@ impl App {
             rules: Arc::new(Rules::new(delivery)),
             jobs,
             wake: Arc::default(),
+            replays: Arc::default(),
             directory: Directory::default(),
             unmade: Unmade::default(),
         };
@@ -128,6 +140,8 @@ impl Rules {
             lease: config.lease(),
             batch: config.batch,
             retention: config.retention(),
+            payload_retention: config.payload_retention(),
+            attempt_retention: config.attempt_retention(),
             held_retention: config.held_retention(),
         }
     }

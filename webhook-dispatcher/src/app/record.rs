@@ -20,6 +20,7 @@ use crate::{
         delivery::{Next, State, Tried, after},
         event::LICENSE_ISSUED,
         kind::Kind,
+        reason::class_of,
     },
     sender::{Attempt, Attempted, Finished, Job},
     store::{
@@ -35,6 +36,8 @@ struct Settled {
     /// (unchanged, another replica has it).
     results: BTreeMap<(&'static str, &'static str), u64>,
     ended: Vec<Ended>,
+    /// Webhooks that died, by the class of the reason.
+    dead_letters: BTreeMap<&'static str, u64>,
     /// Messages of events that nobody had recorded before.
     messages: u64,
     /// Something may have become due.
@@ -156,6 +159,7 @@ impl App {
         let Some(dead) = end.await? else { return Ok(LATE) };
         if dead.kind() == Kind::Webhook {
             let reason = reason.unwrap_or_default();
+            *settled.dead_letters.entry(class_of(reason)).or_default() += 1;
             self.announce_dead(tx, (&dead.id, &dead.instance_id, &dead.event), reason, now_ms).await?;
         } else {
             settled.ended.push(self.announce_settled(&**tx, &dead, ending, now_ms).await?);
@@ -234,9 +238,9 @@ impl Settled {
                 .increment(*count);
         }
         metrics::counter!("webhook_messages_total", "event" => LICENSE_ISSUED).increment(self.messages);
-        let dead_letters = (Kind::Webhook.as_str(), State::Dead.as_str());
-        metrics::counter!("webhook_dead_letters_total")
-            .increment(self.results.get(&dead_letters).copied().unwrap_or(0));
+        for (reason, count) in &self.dead_letters {
+            metrics::counter!("webhook_dead_letters_total", "reason" => *reason).increment(*count);
+        }
         self.ended.into_iter().for_each(Ended::count);
     }
 }

@@ -72,6 +72,11 @@ impl Outcome {
         matches!(self, Timeout | Refused | TooLarge | Tls | Dns | Reset | Lost)
     }
 
+    /// Every class but success.
+    pub fn failures() -> impl Iterator<Item = Self> {
+        NAMES.into_iter().map(|(outcome, _)| outcome).filter(|outcome| *outcome != Self::Success)
+    }
+
     /// Its name in the store, in metrics and for operators.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use super::{
     answer::{Answer, Verdict},
     kind::Kind,
+    reason::Reason,
     schedule::Schedule,
 };
 
@@ -140,15 +141,15 @@ pub fn after(kind: Kind, answer: &Answer, tried: Tried, schedule: &Schedule, cha
 }
 
 fn refusal(answer: &Answer) -> String {
-    let status = answer.status.unwrap_or_default();
-    format!("the app answered {status}; only 200 installs")
+    Reason::NotInstalled { status: answer.status.unwrap_or_default() }.to_string()
 }
 
 fn reason(answer: &Answer, failures: u32) -> String {
-    match answer.status {
-        Some(status) => format!("{failures} attempts failed; the last answer was {status}"),
-        None => format!("{failures} attempts failed; the last one: {}", answer.outcome),
-    }
+    let reason = match answer.status {
+        Some(status) => Reason::Answered { failures, status },
+        None => Reason::Silent { failures, outcome: answer.outcome },
+    };
+    reason.to_string()
 }
 
 #[cfg(test)]

@@ -3,10 +3,13 @@
 pub mod address;
 pub mod answer;
 pub mod callback;
+pub mod cursor;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
 pub mod kind;
+pub mod reason;
+pub mod replay;
 pub mod retry_after;
 pub mod schedule;
 pub mod target;

@@ -1,9 +1,14 @@
 //! What operators see and do.
 
+mod lists;
+mod replays;
+
 use platform::{AppError, AppResult, grpc::Caller};
 use proto::webhooks::{
-    Attempt, Delivery, DeliveryDetail, Endpoint, GetDeliveryRequest, ListDeliveriesRequest,
-    ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, ReplayDeliveryRequest,
+    Attempt, CancelReplayRequest, CreateReplayRequest, Delivery, DeliveryDetail, Endpoint, GetDeliveryRequest,
+    GetMessageRequest, GetReplayRequest, ListAttemptsRequest, ListAttemptsResponse, ListDeliveriesRequest,
+    ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, ListMessagesRequest,
+    ListMessagesResponse, ListReplaysRequest, ListReplaysResponse, MessageDetail, Replay, ReplayDeliveryRequest,
     SetEndpointDisabledRequest, webhooks_server::Webhooks,
 };
 use tonic::{Request, Response, Status};
@@ -11,8 +16,8 @@ use wire::open2b::Operation;
 
 use crate::{
     app::{App, Page},
-    domain::{delivery::State, endpoint::Owner, event::EVENTS, kind::KINDS},
-    store::{attempt, delivery, endpoint},
+    domain::{delivery::State, endpoint::Owner, event::EVENTS, kind::KINDS, reason::class_of},
+    store::{attempt, delivery, endpoint, page::Part},
 };
 
 /// The gRPC service; every call needs the operator.
@@ -35,16 +40,17 @@ impl Webhooks for WebhooksEdge {
         request: Request<ListEndpointsRequest>,
     ) -> Result<Response<ListEndpointsResponse>, Status> {
         let ask = of_operator(request)?;
-        let page = Page::new(ask.limit, ask.offset)?;
+        let page = Page::new((ask.limit, ask.offset), ask.after.as_deref(), "ep")?;
         check_kind(ask.kind.as_deref())?;
         let filter = endpoint::Filter {
             instance_id: ask.instance_id,
             kind: ask.kind,
             marketplace_id: ask.marketplace_id,
         };
-        let (endpoints, count) = self.app.list_endpoints(&filter, page).await?;
-        let endpoints = endpoints.into_iter().map(endpoint_message).collect();
-        Ok(Response::new(ListEndpointsResponse { endpoints, count: narrow(count) }))
+        let Part { rows, next, count } = self.app.list_endpoints(&filter, &page).await?;
+        let (count, stretch) = lists::counted(next, count);
+        let endpoints = rows.into_iter().map(endpoint_message).collect();
+        Ok(Response::new(ListEndpointsResponse { endpoints, count, stretch }))
     }
 
     async fn set_endpoint_disabled(
@@ -61,10 +67,11 @@ impl Webhooks for WebhooksEdge {
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let ask = of_operator(request)?;
-        let page = Page::new(ask.limit, ask.offset)?;
-        let (deliveries, count) = self.app.list_deliveries(&filter(ask)?, page).await?;
-        let deliveries = deliveries.into_iter().map(delivery_message).collect();
-        Ok(Response::new(ListDeliveriesResponse { deliveries, count: narrow(count) }))
+        let page = Page::new((ask.limit, ask.offset), ask.after.as_deref(), "dly")?;
+        let Part { rows, next, count } = self.app.list_deliveries(lists::deliveries(ask)?, &page).await?;
+        let (count, stretch) = lists::counted(next, count);
+        let deliveries = rows.into_iter().map(delivery_message).collect();
+        Ok(Response::new(ListDeliveriesResponse { deliveries, count, stretch }))
     }
 
     async fn get_delivery(
@@ -83,25 +90,74 @@ impl Webhooks for WebhooksEdge {
         let delivery = self.app.replay(&of_operator(request)?.delivery_id).await?;
         Ok(Response::new(delivery_message(delivery)))
     }
+
+    async fn list_messages(
+        &self,
+        request: Request<ListMessagesRequest>,
+    ) -> Result<Response<ListMessagesResponse>, Status> {
+        let ask = of_operator(request)?;
+        // Those about one instance are found by its deliveries, and go on by them.
+        let prefix = if ask.instance_id.is_some() { "dly" } else { "msg" };
+        let page = Page::new((ask.limit, ask.offset), ask.after.as_deref(), prefix)?;
+        let Part { rows, next, count } = self.app.list_messages(lists::messages(ask)?, &page).await?;
+        let (count, stretch) = lists::counted(next, count);
+        let messages = rows.into_iter().map(lists::message).collect();
+        Ok(Response::new(ListMessagesResponse { messages, count, stretch }))
+    }
+
+    async fn get_message(&self, request: Request<GetMessageRequest>) -> Result<Response<MessageDetail>, Status> {
+        let detail = self.app.get_message(&of_operator(request)?.message_id).await?;
+        let Part { rows, next, count } = detail.deliveries;
+        let (count, stretch) = lists::counted(next, count);
+        let deliveries = rows.into_iter().map(delivery_message).collect();
+        let message = Some(lists::message(detail.message));
+        Ok(Response::new(MessageDetail { message, deliveries, count, stretch }))
+    }
+
+    async fn list_attempts(
+        &self,
+        request: Request<ListAttemptsRequest>,
+    ) -> Result<Response<ListAttemptsResponse>, Status> {
+        let ask = of_operator(request)?;
+        let page = Page::new((ask.limit, 0), ask.after.as_deref(), "dly")?;
+        let (asked, outcome) = lists::attempts(ask)?;
+        let (part, next) = self.app.list_attempts(asked, outcome.as_deref(), &page).await?;
+        let (count, stretch) = lists::counted_to(next, part.count);
+        let attempts = part.rows.into_iter().map(lists::attempt).collect();
+        Ok(Response::new(ListAttemptsResponse { attempts, count, stretch }))
+    }
+
+    async fn create_replay(&self, request: Request<CreateReplayRequest>) -> Result<Response<Replay>, Status> {
+        let ask = replays::request(of_operator(request)?)?;
+        Ok(Response::new(replays::message(self.app.create_replay(&ask).await?)))
+    }
+
+    async fn list_replays(
+        &self,
+        request: Request<ListReplaysRequest>,
+    ) -> Result<Response<ListReplaysResponse>, Status> {
+        let ask = of_operator(request)?;
+        let page = Page::new((ask.limit, ask.offset), ask.after.as_deref(), "rpl")?;
+        let Part { rows, next, count } = self.app.list_replays(&replays::filter(ask)?, &page).await?;
+        let (count, stretch) = lists::counted(next, count);
+        let replays = rows.into_iter().map(replays::message).collect();
+        Ok(Response::new(ListReplaysResponse { replays, count, stretch }))
+    }
+
+    async fn get_replay(&self, request: Request<GetReplayRequest>) -> Result<Response<Replay>, Status> {
+        let replay = self.app.get_replay(&of_operator(request)?.replay_id).await?;
+        Ok(Response::new(replays::message(replay)))
+    }
+
+    async fn cancel_replay(&self, request: Request<CancelReplayRequest>) -> Result<Response<Replay>, Status> {
+        let replay = self.app.cancel_replay(&of_operator(request)?.replay_id).await?;
+        Ok(Response::new(replays::message(replay)))
+    }
 }
 
 fn of_operator<T>(request: Request<T>) -> AppResult<T> {
     Caller::principal(&request)?.require_operator()?;
     Ok(request.into_inner())
-}
-
-fn filter(ask: ListDeliveriesRequest) -> AppResult<delivery::Filter> {
-    let state = ask.state.as_deref().map(str::parse::<State>).transpose();
-    let state = state.map_err(|error| AppError::invalid(error.to_string()))?;
-    check_one_of("event", &all_events(), ask.event.as_deref())?;
-    check_kind(ask.kind.as_deref())?;
-    Ok(delivery::Filter {
-        instance_id: ask.instance_id,
-        state,
-        event: ask.event,
-        kind: ask.kind,
-        marketplace_id: ask.marketplace_id,
-    })
 }
 
 fn check_kind(given: Option<&str>) -> AppResult<()> {
@@ -148,6 +204,7 @@ fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
 fn delivery_message(delivery: delivery::Model) -> Delivery {
     let next_attempt_at_ms = delivery.is(State::Pending).then_some(delivery.next_attempt_at_ms);
     let kind = delivery.kind().as_str().to_owned();
+    let dead_class = delivery.dead_reason.as_deref().map(|reason| class_of(reason).to_owned());
     Delivery {
         delivery_id: delivery.id,
         message_id: delivery.message_id,
@@ -163,6 +220,7 @@ fn delivery_message(delivery: delivery::Model) -> Delivery {
         kind,
         marketplace_id: delivery.marketplace_id,
         installation_id: delivery.installation_id,
+        dead_class,
     }
 }
 

@@ -3,7 +3,7 @@
 use platform::db::now_ms_sql;
 use sea_orm::{
     ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select, UpdateMany,
+    QueryOrder as _, QuerySelect as _, Select, UpdateMany,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType, Query, SelectStatement},
 };
@@ -64,33 +64,6 @@ impl Model {
     }
 }
 
-/// Which deliveries are asked for.
-#[derive(Debug, Default)]
-pub struct Filter {
-    /// Only those to this instance.
-    pub instance_id: Option<String>,
-    /// Only those in this state.
-    pub state: Option<State>,
-    /// Only those of this event.
-    pub event: Option<String>,
-    /// Only those of this kind.
-    pub kind: Option<String>,
-    /// Only those to this app.
-    pub marketplace_id: Option<String>,
-}
-
-impl Filter {
-    fn condition(&self) -> Condition {
-        let is = |column: Column, wanted: &Option<String>| wanted.as_ref().map(|wanted| column.eq(wanted));
-        Condition::all()
-            .add_option(is(Column::InstanceId, &self.instance_id))
-            .add_option(self.state.map(|state| Column::State.eq(state.as_str())))
-            .add_option(is(Column::Event, &self.event))
-            .add_option(is(Column::Kind, &self.kind))
-            .add_option(is(Column::MarketplaceId, &self.marketplace_id))
-    }
-}
-
 /// Adds one.
 pub async fn create(tx: &impl ConnectionTrait, delivery: Model) -> Result<(), DbErr> {
     Entity::insert(delivery.into_active_model()).exec_without_returning(tx).await?;
@@ -136,20 +109,6 @@ pub async fn count_late(tx: &impl ConnectionTrait, attempts: &[(String, i64)]) -
     bulk::run(tx, columns, sql).await.map(drop)
 }
 
-/// A page, newest first, and how many there are.
-pub async fn list(
-    db: &impl ConnectionTrait,
-    filter: &Filter,
-    limit: u64,
-    offset: u64,
-) -> Result<(Vec<Model>, u64), DbErr> {
-    let query = Entity::find().filter(filter.condition());
-    let count = query.clone().count(db).await?;
-    // Ids are ordered by time.
-    let page = query.order_by(Column::Id, Order::Desc).limit(limit).offset(offset);
-    Ok((page.all(db).await?, count))
-}
-
 /// One by its id.
 pub async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(db).await
@@ -165,6 +124,44 @@ pub async fn update(tx: &impl ConnectionTrait, delivery: &Model) -> Result<(), D
     let row = delivery.clone().into_active_model().reset_all();
     Entity::update(row).validate()?.exec(tx).await?;
     Ok(())
+}
+
+/// Those of these ids, kept as they are until the transaction ends.
+pub async fn take(tx: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
+    let these = Entity::find().filter(Column::Id.is_in(ids));
+    these.order_by_asc(Column::Id).lock_exclusive().all(tx).await
+}
+
+/// Sends these again: due at once, the schedule from its beginning.
+pub async fn send_again(tx: &impl ConnectionTrait, ids: &[String], now_ms: i64) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::State, Expr::value(State::Pending.as_str()))
+        .col_expr(Column::Failures, Expr::value(0_i64))
+        .col_expr(Column::NextAttemptAtMs, Expr::value(now_ms))
+        .col_expr(Column::HeldSinceMs, Expr::value(None::<i64>))
+        .col_expr(Column::DeadReason, Expr::value(None::<String>))
+        .col_expr(Column::SettledAtMs, Expr::value(None::<i64>));
+    update.filter(Column::Id.is_in(ids)).exec(tx).await?;
+    Ok(())
+}
+
+/// How many are due, of one endpoint or of all; beyond this bound they are not counted.
+pub async fn count_due(
+    db: &impl ConnectionTrait,
+    endpoint_id: Option<&str>,
+    now_ms: i64,
+    most: u64,
+) -> Result<u64, DbErr> {
+    let due = due(endpoint_id, now_ms).select_only().column(Column::Id).limit(most);
+    sea_orm::PaginatorTrait::count(due, db).await
+}
+
+pub(super) fn due(endpoint_id: Option<&str>, now_ms: i64) -> Select<Entity> {
+    let which = match endpoint_id {
+        Some(endpoint_id) => of_endpoint(endpoint_id, State::Pending),
+        None => Condition::all().add(stands_in(State::Pending)),
+    };
+    Entity::find().filter(which).filter(Column::NextAttemptAtMs.lte(now_ms))
 }
 
 /// Takes these deliveries and, for each endpoint, what is pending and due before the time beside it, until the
@@ -216,7 +213,7 @@ fn of_endpoint(endpoint_id: &str, state: State) -> Condition {
 }
 
 /// As a literal: with a parameter, the planners cannot know that a partial index holds what is asked for.
-fn stands_in(state: State) -> Expr {
+pub(super) fn stands_in(state: State) -> Expr {
     Expr::cust(format!("state = '{state}'"))
 }
 
@@ -307,34 +304,6 @@ pub async fn next_give_up_ms(db: &impl ConnectionTrait, now_ms: i64) -> Result<O
         .into_tuple()
         .one(db)
         .await
-}
-
-/// Some of those that were settled before then, with their messages. What was settled before then is older than then,
-/// so its id is below the floor of that time, and the primary key finds it.
-pub async fn list_settled_before(
-    tx: &impl ConnectionTrait,
-    before_ms: i64,
-    limit: u64,
-) -> Result<Vec<(String, String)>, DbErr> {
-    Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .column(Column::MessageId)
-        .filter(Column::Id.lt(platform::ids::floor("dly", before_ms)))
-        .filter(Column::SettledAtMs.lt(before_ms))
-        .order_by_asc(Column::Id)
-        .limit(limit)
-        .into_tuple()
-        .all(tx)
-        .await
-}
-
-/// Forgets these and their attempts.
-pub async fn prune(tx: &impl ConnectionTrait, ids: &[String]) -> Result<(), DbErr> {
-    use super::attempt;
-    attempt::Entity::delete_many().filter(attempt::Column::DeliveryId.is_in(ids)).exec(tx).await?;
-    Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
-    Ok(())
 }
 
 /// When the oldest delivery that is due became so.

@@ -1,11 +1,14 @@
 //! Endpoints: one per instance, one per hosted app.
 
 use sea_orm::{
-    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, QueryOrder as _,
+    QuerySelect as _, entity::prelude::*,
 };
 
-use super::lease;
+use super::{
+    lease,
+    page::{List, Part, Stretch},
+};
 use crate::domain::endpoint::{Owner, Standing};
 
 /// An endpoint: of an instance (`instance_id`), or of a hosted app (`marketplace_id`). It is disabled by its instance
@@ -67,12 +70,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn condition(&self) -> Condition {
+    /// An owner has one endpoint, which its own index finds.
+    fn list(&self) -> List<Entity> {
         let is = |column: Column, wanted: &Option<String>| wanted.as_ref().map(|wanted| column.eq(wanted));
-        Condition::all()
+        let of_owner = Condition::all()
             .add_option(is(Column::InstanceId, &self.instance_id))
-            .add_option(is(Column::Kind, &self.kind))
-            .add_option(is(Column::MarketplaceId, &self.marketplace_id))
+            .add_option(is(Column::MarketplaceId, &self.marketplace_id));
+        let asked = Condition::all().add_option(is(Column::Kind, &self.kind));
+        List { id: Column::Id, found: of_owner, asked }
     }
 }
 
@@ -106,6 +111,11 @@ pub async fn find_shared(tx: &impl ConnectionTrait, id: &str) -> Result<Option<M
     Entity::find_by_id(id).lock_shared().one(tx).await
 }
 
+/// Those of these ids in their order: others may read them too, and nobody may disable or move them.
+pub async fn list_shared(tx: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids)).order_by_asc(Column::Id).lock_shared().all(tx).await
+}
+
 /// The owner's endpoint as it stands now.
 pub async fn find_of(db: &impl ConnectionTrait, owner: &Owner) -> Result<Option<Model>, DbErr> {
     Entity::find().filter(of_owner(owner)).one(db).await
@@ -131,21 +141,13 @@ pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
 }
 
-/// A page, newest first, and how many there are.
+/// A part of the endpoints, newest first.
 pub async fn list(
     db: &impl ConnectionTrait,
     filter: &Filter,
-    limit: u64,
-    offset: u64,
-) -> Result<(Vec<Model>, u64), DbErr> {
-    let query = Entity::find().filter(filter.condition());
-    let count = query.clone().count(db).await?;
-    let page = query
-        .order_by(Column::CreatedAtMs, Order::Desc)
-        .order_by(Column::Id, Order::Desc)
-        .limit(limit)
-        .offset(offset);
-    Ok((page.all(db).await?, count))
+    stretch: Stretch<'_>,
+) -> Result<Part<Model>, DbErr> {
+    filter.list().read(db, stretch, |endpoint| &endpoint.id).await
 }
 
 /// Adds one.

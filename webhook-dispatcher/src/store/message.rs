@@ -63,6 +63,11 @@ pub async fn wipe(tx: &impl ConnectionTrait, id: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
+/// One by its id.
+pub async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
+}
+
 /// Those of these ids.
 pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
@@ -76,8 +81,15 @@ pub async fn list_known(db: &impl ConnectionTrait, ids: &[String]) -> Result<Has
     known.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-/// Forgets these. A message has one delivery, and goes with it.
-pub async fn prune(tx: &impl ConnectionTrait, ids: &[String]) -> Result<(), DbErr> {
-    Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
-    Ok(())
+/// Forgets those of these of which nothing is to be told any more: their deliveries are forgotten. What a message is told
+/// to has the time of its id, so the primary key finds whether anything is left.
+pub async fn prune(tx: &impl ConnectionTrait, ids: &[String]) -> Result<u64, DbErr> {
+    let none_left = Expr::cust(NONE_LEFT);
+    let gone = Entity::delete_many().filter(Column::Id.is_in(ids)).filter(none_left);
+    Ok(gone.exec(tx).await?.rows_affected)
 }
+
+/// The first ten characters of a ULID are its time.
+const NONE_LEFT: &str = "NOT EXISTS (SELECT 1 FROM deliveries AS left_over WHERE left_over.message_id = messages.id \
+    AND left_over.id > 'dly_' || substr(messages.id, 5, 10) \
+    AND left_over.id <= 'dly_' || substr(messages.id, 5, 10) || 'ZZZZZZZZZZZZZZZZ')";
