@@ -24,7 +24,8 @@ use testkit::{
 };
 use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::sync::DropGuard;
-use webhook_dispatcher::{Config, Migrator, Parts, config::DeliveryConfig};
+use sea_orm::ConnectionTrait as _;
+use webhook_dispatcher::{Config, Migrator, Parts, app::App, config::DeliveryConfig};
 use wire::standard_webhooks::WebhookSecret;
 
 pub(crate) const EMAIL: &str = "merchant@shop.example";
@@ -298,6 +299,82 @@ impl Dispatcher {
         let wait = Duration::from_millis(u64::try_from(due - self.clock.now_ms()).unwrap());
         self.clock.advance(wait);
         wait
+    }
+
+    // What is kept for long.
+
+    pub(crate) async fn create_replay(&self, ask: api::CreateReplayRequest) -> AppResult<api::Replay> {
+        Ok(self.client().create_replay(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
+    }
+
+    pub(crate) async fn cancel_replay(&self, id: &str) -> AppResult<api::Replay> {
+        let ask = self.ask(api::CancelReplayRequest { replay_id: id.to_owned() });
+        Ok(self.client().cancel_replay(ask).await.map_err(AppError::from)?.into_inner())
+    }
+
+    pub(crate) async fn get_replay(&self, id: &str) -> AppResult<api::Replay> {
+        let ask = self.ask(api::GetReplayRequest { replay_id: id.to_owned() });
+        Ok(self.client().get_replay(ask).await.map_err(AppError::from)?.into_inner())
+    }
+
+    pub(crate) async fn replays(
+        &self,
+        ask: api::ListReplaysRequest,
+    ) -> AppResult<api::ListReplaysResponse> {
+        Ok(self.client().list_replays(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
+    }
+
+    pub(crate) async fn messages(
+        &self,
+        ask: api::ListMessagesRequest,
+    ) -> AppResult<api::ListMessagesResponse> {
+        Ok(self.client().list_messages(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
+    }
+
+    pub(crate) async fn message(&self, id: &str) -> AppResult<api::MessageDetail> {
+        let ask = self.ask(api::GetMessageRequest { message_id: id.to_owned() });
+        Ok(self.client().get_message(ask).await.map_err(AppError::from)?.into_inner())
+    }
+
+    pub(crate) async fn attempts(
+        &self,
+        ask: api::ListAttemptsRequest,
+    ) -> AppResult<api::ListAttemptsResponse> {
+        Ok(self.client().list_attempts(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
+    }
+
+    /// Changes rows as only time would.
+    pub(crate) async fn change(&self, sql: &str) {
+        self.db.write().execute_unprepared(sql).await.unwrap();
+    }
+}
+
+/// The use cases over a store, without a pipeline: nothing is attempted.
+pub(crate) struct Idle {
+    pub(crate) clock: Clock,
+    pub(crate) db: Db,
+    config: Config,
+    bus: Bus,
+    _folder: tempfile::TempDir,
+    _nats: Option<Nats>,
+}
+
+impl Idle {
+    pub(crate) async fn start(on: On) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (bus, database, nats) = parts_of(on, folder.path()).await;
+        let config = config(database, DeliveryConfig::default());
+        let db = Db::connect(&config.database, "webhooks").await.unwrap();
+        db::migrate::<Migrator>(&db, "webhooks").await.unwrap();
+        let clock = Clock::manual(1_800_000_000_000);
+        Self { clock, db, config, bus, _folder: folder, _nats: nats }
+    }
+
+    /// The use cases of one replica, with connections of its own.
+    pub(crate) async fn replica(&self) -> App {
+        let common = platform::Parts { clock: self.clock.clone(), ..platform::Parts::new(self.bus.clone()) };
+        let db = Db::connect(&self.config.database, "webhooks").await.unwrap();
+        App::new(&self.config, &common, db).unwrap().0
     }
 }
 
