@@ -17,6 +17,7 @@ mod prune;
 mod record;
 mod replays;
 mod secrets;
+mod settings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ pub use fresh::HandedOut;
 pub use lists::{DeliveriesAsked, ListedAttempt, MessageDetail, MessagesAsked, Page};
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
 pub use replays::ReplayRequest;
+pub use settings::Settings;
 use tokio::sync::{Notify, mpsc};
 use wire::open2b::Operation;
 

@@ -12,4 +12,5 @@ pub mod reason;
 pub mod replay;
 pub mod retry_after;
 pub mod schedule;
+pub mod settings;
 pub mod target;

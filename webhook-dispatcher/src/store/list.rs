@@ -99,7 +99,7 @@ impl Filter {
             }
             _ if self.message.is_some() => &[Asked::Message],
             // deliveries_of_instance or deliveries_of_app, by the endpoint's owner
-            _ if self.endpoint.is_some() => &[Asked::Endpoint],
+            _ if self.endpoint.as_ref().is_some_and(has_owner) => &[Asked::Endpoint],
             // deliveries_of_instance
             _ if self.instance_id.is_some() => &[Asked::Instance],
             // deliveries_of_app
@@ -138,6 +138,11 @@ impl Filter {
             || self.state == Some(State::Superseded)
             || self.event.as_deref().is_some_and(|event| Kind::of_event(event) != Kind::Webhook)
     }
+}
+
+/// The operator's own endpoint has none.
+fn has_owner(endpoint: &endpoint::Model) -> bool {
+    endpoint.instance_id.is_some() || endpoint.marketplace_id.is_some()
 }
 
 /// The owner too: by it there is an index of all deliveries.

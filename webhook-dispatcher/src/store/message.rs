@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use platform::telemetry::TraceContext;
-use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel as _, entity::prelude::*};
+use sea_orm::{ConnectionTrait, DbErr, DeleteMany, IntoActiveModel as _, entity::prelude::*};
 
 use super::bulk;
 
@@ -84,9 +84,11 @@ pub async fn list_known(db: &impl ConnectionTrait, ids: &[String]) -> Result<Has
 /// Forgets those of these of which nothing is to be told any more: their deliveries are forgotten. What a message is told
 /// to has the time of its id, so the primary key finds whether anything is left.
 pub async fn prune(tx: &impl ConnectionTrait, ids: &[String]) -> Result<u64, DbErr> {
-    let none_left = Expr::cust(NONE_LEFT);
-    let gone = Entity::delete_many().filter(Column::Id.is_in(ids)).filter(none_left);
-    Ok(gone.exec(tx).await?.rows_affected)
+    Ok(pruning(ids).exec(tx).await?.rows_affected)
+}
+
+pub(super) fn pruning(ids: &[String]) -> DeleteMany<Entity> {
+    Entity::delete_many().filter(Column::Id.is_in(ids)).filter(Expr::cust(NONE_LEFT))
 }
 
 /// The first ten characters of a ULID are its time.

@@ -1,7 +1,7 @@
 //! What is forgotten by age: bodies, attempts, whole deliveries. Always a few, in the order of their ids, with one commit.
 
 use sea_orm::{
-    Condition, ConnectionTrait, DbErr, Order, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    Condition, ConnectionTrait, DbErr, Order, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, UpdateMany,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType},
 };
@@ -39,7 +39,7 @@ pub(super) fn settled_before(after: &str, before_ms: i64, limit: u64) -> Select<
     settled.order_by(Column::Id, Order::Asc).limit(limit)
 }
 
-fn old(after: &str, before_ms: i64) -> Select<Entity> {
+pub(super) fn old(after: &str, before_ms: i64) -> Select<Entity> {
     let ids = Entity::find().select_only().column(Column::Id).column(Column::MessageId);
     let floor = platform::ids::floor("dly", before_ms);
     ids.filter(Condition::all().add(Column::Id.gt(after)).add(Column::Id.lt(floor)))
@@ -91,13 +91,17 @@ pub async fn forget_attempts(tx: &impl ConnectionTrait, ids: &[String]) -> Resul
 /// again waits for this transaction or is seen by it: both lock the message first.
 pub async fn wipe_bodies(tx: &impl ConnectionTrait, messages: &[String]) -> Result<u64, DbErr> {
     lock_messages(tx, messages).await?;
+    Ok(wiping(messages).exec(tx).await?.rows_affected)
+}
+
+pub(super) fn wiping(messages: &[String]) -> UpdateMany<message::Entity> {
     let open = Entity::find().select_only().column(Column::MessageId).filter(Column::MessageId.is_in(messages));
     let open = open.filter(Column::SettledAtMs.is_null()).into_query();
-    let update = message::Entity::update_many()
+    message::Entity::update_many()
         .col_expr(message::Column::SealedBody, Expr::value(Vec::<u8>::new()))
         .filter(message::Column::Id.is_in(messages))
-        .filter(message::Column::Id.not_in_subquery(open));
-    Ok(update.filter(has_body()).exec(tx).await?.rows_affected)
+        .filter(message::Column::Id.not_in_subquery(open))
+        .filter(has_body())
 }
 
 async fn lock_messages(tx: &impl ConnectionTrait, messages: &[String]) -> Result<(), DbErr> {

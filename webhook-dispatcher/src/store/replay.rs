@@ -107,15 +107,16 @@ fn stands_in(progress: Progress) -> Expr {
 /// Takes the job that has waited longest for its next step, until the transaction ends; one that another replica is at
 /// is passed over.
 pub async fn take_due(tx: &impl ConnectionTrait, now_ms: i64) -> Result<Option<Model>, DbErr> {
+    due(now_ms).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).one(tx).await
+}
+
+pub(super) fn due(now_ms: i64) -> Select<Entity> {
     Entity::find()
         .filter(stands_in(Progress::Running))
         .filter(Column::NextStepAtMs.lte(now_ms))
         .order_by_asc(Column::NextStepAtMs)
         .order_by_asc(Column::Id)
         .limit(1)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .one(tx)
-        .await
 }
 
 /// When the next step of any job is due.

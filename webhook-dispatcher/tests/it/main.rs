@@ -36,4 +36,5 @@ mod pruning;
 mod replays;
 mod replays_killed;
 mod serials;
+mod settings;
 mod tracing;

@@ -3,6 +3,7 @@
 pub(super) mod apps;
 pub(super) mod attempts;
 pub(super) mod deliveries;
+pub(super) mod endpoints;
 pub(super) mod installations;
 pub(super) mod instances;
 pub(super) mod licenses;
