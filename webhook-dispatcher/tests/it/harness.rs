@@ -96,6 +96,13 @@ impl Dispatcher {
         }
     }
 
+    /// The same parts under another configuration.
+    pub(crate) async fn again(self, delivery: DeliveryConfig) -> Self {
+        let on = self.on();
+        drop(self);
+        Self::start_with(on, delivery).await
+    }
+
     /// Starts another replica on the same store and bus.
     pub(crate) async fn add_replica(&self) -> AbortHandle {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -231,6 +238,8 @@ impl Dispatcher {
         let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
         self.set_endpoint_disabled(endpoint_id, disabled).await
     }
+
+    pub(crate) async fn set_events(&self, _: String, _: &[&str]) {}
 
     pub(crate) async fn set_endpoint_disabled(
         &self,

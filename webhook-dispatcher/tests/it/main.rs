@@ -25,6 +25,7 @@ mod callbacks;
 mod delivering;
 mod endpoints;
 mod failing;
+mod fanout;
 mod first_attempts;
 mod harness;
 mod leases;
