@@ -14,6 +14,7 @@ mod intake;
 mod lookups;
 mod record;
 mod secrets;
+mod settings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ pub use endpoints::EndpointChange;
 pub(crate) use first::Late;
 pub use fresh::{HandedOut, Told};
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
+pub use settings::Settings;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use wire::open2b::Operation;
 

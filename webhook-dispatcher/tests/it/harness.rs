@@ -239,7 +239,13 @@ impl Dispatcher {
         self.set_endpoint_disabled(endpoint_id, disabled).await
     }
 
-    pub(crate) async fn set_events(&self, _: String, _: &[&str]) {}
+    /// The operator says which events the endpoint is told.
+    pub(crate) async fn set_events(&self, endpoint_id: String, names: &[&str]) -> api::Endpoint {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        let events = Some(api::EndpointEvents { names });
+        let ask = self.ask(api::UpdateEndpointRequest { endpoint_id, events, ..Default::default() });
+        self.client().update_endpoint(ask).await.unwrap().into_inner()
+    }
 
     pub(crate) async fn set_endpoint_disabled(
         &self,
@@ -248,6 +254,17 @@ impl Dispatcher {
     ) -> AppResult<api::Endpoint> {
         let ask = self.ask(api::SetEndpointDisabledRequest { endpoint_id, disabled });
         Ok(self.client().set_endpoint_disabled(ask).await.map_err(AppError::from)?.into_inner())
+    }
+
+    /// Sets what is given for the instance's endpoint.
+    pub(crate) async fn set(
+        &self,
+        instance_id: &str,
+        settings: api::UpdateEndpointRequest,
+    ) -> AppResult<api::Endpoint> {
+        let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
+        let ask = self.ask(api::UpdateEndpointRequest { endpoint_id, ..settings });
+        Ok(self.client().update_endpoint(ask).await.map_err(AppError::from)?.into_inner())
     }
 
     pub(crate) async fn deliveries(
