@@ -115,7 +115,9 @@ pub enum WebhookError {
     #[error("{0}")]
     Signature(#[from] SignatureError),
     /// The body is signed, and yet not of the agreed form.
-    #[error("the body must be the JSON object that the contract has for this event; send it as the contract says")]
+    #[error(
+        "the body must be the JSON object that the contract has for this event; send it as the contract says"
+    )]
     Body,
 }
 
@@ -307,7 +309,8 @@ mod tests {
         assert_eq!((told.body.license_key.to_string(), told.body.reason.clone()), (key.clone(), None));
         assert!(!format!("{told:?}").contains(&key));
 
-        let body = br#"{"marketplace_id":"@vendor/app","version":"1.2.0","changelog_url":null,"security":true}"#;
+        let body =
+            br#"{"marketplace_id":"@vendor/app","version":"1.2.0","changelog_url":null,"security":true}"#;
         let told = verifier.release_published(&signed(&secret(1), "dly_2", NOW, body), body, NOW).unwrap();
         assert!(told.body.security && told.body.changelog_url.is_none());
 

@@ -86,12 +86,7 @@ impl App {
         self.announce(tx, subject::LICENSE_CHANGED, &event).await
     }
 
-    async fn announce(
-        &self,
-        tx: &Tx,
-        subject: &str,
-        event: &impl prost::Message,
-    ) -> AppResult<()> {
+    async fn announce(&self, tx: &Tx, subject: &str, event: &impl prost::Message) -> AppResult<()> {
         Ok(platform::outbox::announce(&**tx, &self.ids, self.clock.now_ms(), subject, event).await?)
     }
 }

@@ -50,7 +50,12 @@ pub(super) struct Telling<'a> {
 impl App {
     /// Tells an instance of an event, if its endpoint takes it; returns when the store knows what came of it, and goes on
     /// from there.
-    pub async fn tell_instance(&self, handed_out: &HandedOut, instance_id: &str, told: Told) -> AppResult<()> {
+    pub async fn tell_instance(
+        &self,
+        handed_out: &HandedOut,
+        instance_id: &str,
+        told: Told,
+    ) -> AppResult<()> {
         let done = self.tell_now(handed_out, instance_id, told).await;
         if done.is_ok() {
             self.unmade.forget(&handed_out.event_id);
@@ -134,12 +139,8 @@ impl App {
         let may = !endpoint.is_disabled && endpoint.throttled_until_ms <= self.clock.now_ms();
         let unmade = self.unmade.of(&handed_out.event_id);
         let attempt = i64::try_from(handed_out.count.saturating_sub(unmade)).unwrap_or(i64::MAX).max(1);
-        let fresh = Fresh {
-            message: Arc::clone(message),
-            instance_id: endpoint.instance_id.clone(),
-            receipt,
-            place,
-        };
+        let fresh =
+            Fresh { message: Arc::clone(message), instance_id: endpoint.instance_id.clone(), receipt, place };
         Job {
             lease: Lease {
                 delivery_id: derive("dly", &handed_out.event_id, endpoint_id),

@@ -126,7 +126,8 @@ pub async fn create_new(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Resu
 /// Which of these were made before, or are kept to be made.
 pub async fn list_known(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<HashSet<String>, DbErr> {
     let columns = vec![bulk::Column::text("id", ids.into_iter())];
-    let sql = |rows: &str| format!("SELECT deliveries.id FROM deliveries JOIN {rows} ON deliveries.id = given.id");
+    let sql =
+        |rows: &str| format!("SELECT deliveries.id FROM deliveries JOIN {rows} ON deliveries.id = given.id");
     let known = bulk::run(db, columns, sql).await?;
     known.iter().map(|row| row.try_get("", "id")).collect()
 }

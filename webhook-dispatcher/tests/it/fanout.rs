@@ -90,7 +90,11 @@ async fn a_release_is_told_to_each_of_a_hundred_endpoints_once(dispatcher: Dispa
     assert!(states.iter().all(|(_, attempts)| *attempts == 1));
     assert_eq!(dispatcher.count_messages().await, 1);
     let requests = receiver.requests();
-    assert!(requests.iter().all(|one| one.body == BODY && one.header("x-carpha-event") == Some("release-published")));
+    assert!(
+        requests
+            .iter()
+            .all(|one| one.body == BODY && one.header("x-carpha-event") == Some("release-published"))
+    );
     let told = told(&requests);
     assert_eq!(told.len(), SHOPS);
     assert!(told.contains_key("/shop-7/admin/marketplace/release-published"));
@@ -172,7 +176,9 @@ async fn who_did_not_ask_for_it_is_told_nothing(dispatcher: Dispatcher) {
         (!receiver.requests().is_empty()).then_some(())
     };
     testkit::eventually("the subscriber to be told", WAIT, one_told).await.unwrap();
-    assert!(receiver.requests().iter().all(|one| one.uri.path() == "/shop/admin/marketplace/release-published"));
+    assert!(
+        receiver.requests().iter().all(|one| one.uri.path() == "/shop/admin/marketplace/release-published")
+    );
     assert!(dispatcher.deliveries_to("inst_quiet").await.is_empty());
 }
 

@@ -172,7 +172,9 @@ mod tests {
 
     #[test]
     fn what_is_no_body_of_ours_has_no_number() {
-        for body in ["", "{}", "@shop.example\"}", "buyer-00000000x1@shop.example\"}", "\",\"security\":false}"] {
+        for body in
+            ["", "{}", "@shop.example\"}", "buyer-00000000x1@shop.example\"}", "\",\"security\":false}"]
+        {
             assert_eq!(number_in(body.as_bytes(), 0, 1), None, "{body}");
         }
     }

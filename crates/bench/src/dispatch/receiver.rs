@@ -145,7 +145,9 @@ mod tests {
         receiver.hang(|shop| shop == 0);
         let [hanging, healthy] = [0, 1].map(|which| shop(receiver.addresses[which]));
         let mut connection = Connection::open(hanging.address).await.unwrap();
-        let asked = timeout(Duration::from_millis(50), connection.ask(hanging.signed(Form::Each, 0, 0).unwrap())).await;
+        let asked =
+            timeout(Duration::from_millis(50), connection.ask(hanging.signed(Form::Each, 0, 0).unwrap()))
+                .await;
         assert!(asked.is_err(), "it answered");
         let mut connection = Connection::open(healthy.address).await.unwrap();
         connection.ask(healthy.signed(Form::Each, 1, 0).unwrap()).await.unwrap();

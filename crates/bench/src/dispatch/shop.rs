@@ -46,12 +46,7 @@ impl Shop {
     }
 
     /// The webhook of this number, signed both ways: what a dispatcher sends.
-    pub(crate) fn signed(
-        &self,
-        form: Form,
-        number: usize,
-        now: i64,
-    ) -> anyhow::Result<Request<Full<Bytes>>> {
+    pub(crate) fn signed(&self, form: Form, number: usize, now: i64) -> anyhow::Result<Request<Full<Bytes>>> {
         let (id, body) = (format!("dly_{number:026}"), form.body(number, self.of));
         let carpha = timed_signature::sign(&[self.secret.expose()], now, &body);
         let standard = standard_webhooks::sign(&[&self.secret], &id, now, &body);

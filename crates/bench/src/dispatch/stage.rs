@@ -19,7 +19,11 @@ use testkit::{
 use super::{
     bus::Bus,
     events::{Events, Form},
-    ledger::Ledger, receiver::Receiver, shop::Shop, store::Store, usage::Processes,
+    ledger::Ledger,
+    receiver::Receiver,
+    shop::Shop,
+    store::Store,
+    usage::Processes,
 };
 
 const NAME: &str = "webhook-dispatcher";

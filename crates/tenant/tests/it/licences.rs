@@ -80,7 +80,8 @@ async fn a_shop_that_is_told_of_its_licence_asks_at_once_how_it_stands() {
     let marketplace = Marketplace::start().await;
     let shop = bought(&marketplace).await;
     standing(&shop, "valid").await;
-    let told = json!({ "marketplace_id": APP, "license_key": marketplace.license_key(), "reason": "dispute" });
+    let told =
+        json!({ "marketplace_id": APP, "license_key": marketplace.license_key(), "reason": "dispute" });
     for (event, code, wanted) in [
         ("license-suspended", "SUSPENDED", "refused"),
         ("license-reinstated", "VALID", "valid"),

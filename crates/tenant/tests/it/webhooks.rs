@@ -91,11 +91,11 @@ async fn a_signed_body_of_another_form_is_a_bad_request() {
 async fn further_events_are_taken_when_they_are_signed_and_no_others() {
     let marketplace = Marketplace::start().await;
     let shop = Shop::connected_to(&marketplace).await;
-    let license = json!({ "marketplace_id": APP, "license_key": marketplace.license_key(), "reason": "dispute" });
+    let license =
+        json!({ "marketplace_id": APP, "license_key": marketplace.license_key(), "reason": "dispute" });
     let release =
         json!({ "marketplace_id": APP, "version": "2.0.0", "changelog_url": null, "security": true });
-    let installation =
-        json!({ "installation_id": "itn_1", "marketplace_id": APP, "version": "2.0.0", "state": "installed" });
+    let installation = json!({ "installation_id": "itn_1", "marketplace_id": APP, "version": "2.0.0", "state": "installed" });
     for (event, body) in [
         ("license-revoked", &license),
         ("license-suspended", &license),

@@ -346,7 +346,8 @@ async fn an_event_that_comes_again_after_its_record_is_not_told_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_of_a_message_to_many_is_added_and_the_rest_is_late() {
     let store = Store::with_endpoints(&["ep_1", "ep_2", "ep_3"]).await;
-    let first = |endpoint_id, attempt| store.first_to("evt_1", endpoint_id, attempt, Answer::status(204, None));
+    let first =
+        |endpoint_id, attempt| store.first_to("evt_1", endpoint_id, attempt, Answer::status(204, None));
     store.app.record(&[first("ep_1", 1)]).await.unwrap();
     let again = [first("ep_1", 2), first("ep_2", 2), first("ep_3", 2)];
     let late = store.app.record(&again).await.unwrap();
@@ -372,7 +373,9 @@ async fn two_replicas_that_tell_the_same_to_many_do_not_wait_for_each_other() {
         batch
     });
     store.record_at_once("LOCK TABLE messages IN EXCLUSIVE MODE", batches).await;
-    for (event_id, endpoint_id) in [("evt_1", "ep_1"), ("evt_2", "ep_1"), ("evt_1", "ep_2"), ("evt_2", "ep_2")] {
+    for (event_id, endpoint_id) in
+        [("evt_1", "ep_1"), ("evt_2", "ep_1"), ("evt_1", "ep_2"), ("evt_2", "ep_2")]
+    {
         assert!(store.is_in(&derive("dly", event_id, endpoint_id), State::Delivered).await);
     }
 }

@@ -25,13 +25,16 @@ impl App {
 
     /// Takes what was done to a licence: if it is one of this shop, the marketplace is asked at once how it stands. True:
     /// it was news.
-    pub(crate) async fn receive_change(&self, headers: &HeaderMap, body: &[u8]) -> Result<bool, UseCaseError> {
+    pub(crate) async fn receive_change(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<bool, UseCaseError> {
         let now_ms = self.now_ms();
         let Delivery { id, body } = self.webhooks.license_changed(headers, body, now_ms.div_euclid(1000))?;
         let key = body.license_key.to_string();
-        let take = |state: &mut State| {
-            state.is_first(&id, now_ms) && state.has_license(&body.marketplace_id, &key)
-        };
+        let take =
+            |state: &mut State| state.is_first(&id, now_ms) && state.has_license(&body.marketplace_id, &key);
         let is_news = self.state.change(take).await?;
         if is_news {
             self.licenses_in_doubt.notify_one();
@@ -47,7 +50,8 @@ impl App {
         body: &[u8],
     ) -> Result<ReleasePublished, UseCaseError> {
         let now_ms = self.now_ms();
-        let Delivery { id, body } = self.webhooks.release_published(headers, body, now_ms.div_euclid(1000))?;
+        let Delivery { id, body } =
+            self.webhooks.release_published(headers, body, now_ms.div_euclid(1000))?;
         self.state.change(|state| state.is_first(&id, now_ms)).await?;
         Ok(body)
     }
