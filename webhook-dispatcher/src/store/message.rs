@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbErr, DeleteMany, IntoActiveModel as _, entity::
 
 use super::bulk;
 
-/// A message. Its body is sealed: it holds the licence key and the buyer's e-mail, or an API key. That of a callback is
+/// A message. What is told to many has no instance. Its body is sealed: it holds the licence key and the buyer's e-mail, or an API key. That of a callback is
 /// wiped when it settles, and empty from then on.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -41,7 +41,7 @@ pub async fn create(tx: &impl ConnectionTrait, message: Model) -> Result<(), DbE
 }
 
 /// Adds those that are new, and answers which those are.
-pub async fn create_new(tx: &impl ConnectionTrait, messages: &[Model]) -> Result<HashSet<String>, DbErr> {
+pub async fn create_new(tx: &impl ConnectionTrait, messages: &[&Model]) -> Result<HashSet<String>, DbErr> {
     let all = || messages.iter();
     let columns = vec![
         bulk::Column::text("id", all().map(|one| one.id.clone())),
