@@ -8,7 +8,8 @@ use platform::{
     secret::Secret,
 };
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, entity::prelude::async_trait::async_trait,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    entity::prelude::async_trait::async_trait,
 };
 use testkit::servers::{Postgres, default_root};
 use webhook_dispatcher::{
@@ -124,7 +125,10 @@ fn filters(rows: u32) -> Vec<(String, Filter)> {
         ("dead of a class", Filter { state: dead, reason: Some("timeout".to_owned()), ..Filter::default() }),
         ("held", Filter { state: Some(State::Held), ..Filter::default() }),
         ("callbacks", Filter { kind: Some("callback".to_owned()), ..Filter::default() }),
-        ("of an event that never happened", Filter { event: Some("license-revoked".to_owned()), ..Filter::default() }),
+        (
+            "of an event that never happened",
+            Filter { event: Some("license-revoked".to_owned()), ..Filter::default() },
+        ),
     ]
     .map(|(name, filter)| (name.to_owned(), filter))
     .into()
@@ -177,10 +181,8 @@ async fn exact_count(db: &Db) -> anyhow::Result<Duration> {
 }
 
 async fn size_mib(db: &Db) -> anyhow::Result<i64> {
-    let size = Statement::from_string(
-        DbBackend::Postgres,
-        "SELECT pg_database_size(current_database()) / 1048576",
-    );
+    let size =
+        Statement::from_string(DbBackend::Postgres, "SELECT pg_database_size(current_database()) / 1048576");
     let row = db.read().query_one_raw(size).await?.context("a size has a row")?;
     Ok(row.try_get_by_index(0)?)
 }

@@ -19,7 +19,9 @@ const BATCH: u64 = 500;
 impl App {
     /// Once an hour until `shutdown`: what was held too long is given up, what was settled long ago is forgotten.
     pub async fn keep_tidy(self, shutdown: Shutdown) {
-        while shutdown.run_until_cancelled(self.clock.sleep(EVERY)).await.is_some() {
+        let mut next_ms = self.clock.now_ms() + millis(EVERY);
+        while shutdown.run_until_cancelled(self.clock.sleep_until_ms(next_ms)).await.is_some() {
+            next_ms = self.clock.now_ms() + millis(EVERY);
             if let Err(error) = self.tidy().await {
                 tracing::warn!(?error, "old deliveries could not be put in order; trying again in an hour");
             }
@@ -54,7 +56,8 @@ impl App {
         }
         tx.commit().await?;
         ended.into_iter().for_each(Ended::count);
-        metrics::counter!("webhook_dead_letters_total", "reason" => class_of(AGED_OUT)).increment(dead_letters);
+        metrics::counter!("webhook_dead_letters_total", "reason" => class_of(AGED_OUT))
+            .increment(dead_letters);
         Ok(count)
     }
 }

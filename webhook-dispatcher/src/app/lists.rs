@@ -42,7 +42,9 @@ impl Page {
             return Err(AppError::invalid("use either after or offset, not both"));
         }
         if offset > FURTHEST {
-            return Err(AppError::invalid("offset must be at most 10000; go on with after, the next of each answer"));
+            return Err(AppError::invalid(
+                "offset must be at most 10000; go on with after, the next of each answer",
+            ));
         }
         let limit = match u64::from(limit) {
             0 => USUAL,
@@ -98,7 +100,11 @@ pub struct MessageDetail {
 
 impl App {
     /// A part of the deliveries, newest first.
-    pub async fn list_deliveries(&self, asked: DeliveriesAsked, page: &Page) -> AppResult<Part<delivery::Model>> {
+    pub async fn list_deliveries(
+        &self,
+        asked: DeliveriesAsked,
+        page: &Page,
+    ) -> AppResult<Part<delivery::Model>> {
         let filter = self.filter(asked).await?;
         Ok(list::deliveries(self.db.read(), &filter, page.stretch()).await?)
     }

@@ -27,7 +27,8 @@ impl App {
     async fn measure(&self) -> AppResult<()> {
         let stats = stats::read(self.db.read(), self.clock.now_ms()).await?;
         let (due, waiting) = (stats.due, stats.waiting);
-        for (state, count) in [("due", due), ("waiting", waiting), ("held", stats.held), ("dead", stats.dead)] {
+        for (state, count) in [("due", due), ("waiting", waiting), ("held", stats.held), ("dead", stats.dead)]
+        {
             metrics::gauge!("webhook_deliveries_in_state", "state" => state).set(count as f64);
         }
         let (active, throttled) = (stats.active, stats.throttled);

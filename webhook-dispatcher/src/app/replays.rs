@@ -78,7 +78,9 @@ impl App {
                 return Ok(there);
             }
             if replay::count_running(&*tx).await? >= MOST_RUNNING {
-                return Err(AppError::conflict("20 replays are running; wait for one of them, or cancel one"));
+                return Err(AppError::conflict(
+                    "20 replays are running; wait for one of them, or cancel one",
+                ));
             }
             if replay::create_unless_there(&*tx, &new).await? {
                 tx.commit().await?;
@@ -231,14 +233,15 @@ impl App {
         let messages = found.iter().map(|one| one.message_id.clone()).collect();
         let kept = prune::keep_bodies(&**tx, messages).await?;
         let mut batch = Batch::default();
-        let mut meant = found.iter().filter(|one| is_meant(job.which(), one));
-        while batch.again.len() < rate.at_once() as usize {
-            let Some(one) = meant.next() else {
-                batch = Batch { is_last, position: last, ..batch };
-                break;
-            };
+        let mut meant = found.iter().filter(|one| is_meant(job, one));
+        while batch.again.len() < rate.at_once() as usize
+            && let Some(one) = meant.next()
+        {
             let endpoint_takes = takes.get(&one.endpoint_id).copied().unwrap_or(false);
             batch.look_at(one, endpoint_takes, kept.contains(&one.message_id));
+        }
+        if meant.next().is_none() {
+            batch = Batch { is_last, position: last, ..batch };
         }
         delivery::send_again(&**tx, &batch.again, now_ms).await?;
         Ok(batch)
@@ -263,8 +266,9 @@ async fn endpoints_that_take(tx: &Tx, mut ids: Vec<String>) -> AppResult<HashMap
 }
 
 /// It may have changed since it was looked for.
-fn is_meant(which: Which, delivery: &delivery::Model) -> bool {
-    which == Which::All || delivery.is(State::Dead)
+fn is_meant(job: &Model, delivery: &delivery::Model) -> bool {
+    let is_to_it = job.endpoint_id.as_ref().is_none_or(|id| *id == delivery.endpoint_id);
+    is_to_it && (job.which() == Which::All || delivery.is(State::Dead))
 }
 
 /// A rate that this release does not know becomes the usual one.

@@ -119,7 +119,9 @@ mod tests {
 
     #[test]
     fn a_reason_of_another_release_has_a_class_too() {
-        for reason in ["", "6 attempts failed; the last one: bored", "6 attempts failed; the last answer was x"] {
+        for reason in
+            ["", "6 attempts failed; the last one: bored", "6 attempts failed; the last answer was x"]
+        {
             assert_eq!(class_of(reason), "other");
         }
     }

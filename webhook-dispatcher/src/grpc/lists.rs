@@ -48,7 +48,8 @@ pub(super) fn messages(ask: ListMessagesRequest) -> AppResult<MessagesAsked> {
 /// With the outcome that is asked for.
 pub(super) fn attempts(ask: ListAttemptsRequest) -> AppResult<(DeliveriesAsked, Option<String>)> {
     check_event(ask.event.as_deref())?;
-    let outcomes: Vec<_> = [Outcome::Success].into_iter().chain(Outcome::failures()).map(Outcome::as_str).collect();
+    let outcomes: Vec<_> =
+        [Outcome::Success].into_iter().chain(Outcome::failures()).map(Outcome::as_str).collect();
     check_one_of("outcome", &outcomes, ask.outcome.as_deref())?;
     let filter = Filter {
         instance_id: ask.instance_id,

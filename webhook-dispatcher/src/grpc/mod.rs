@@ -5,11 +5,12 @@ mod replays;
 
 use platform::{AppError, AppResult, grpc::Caller};
 use proto::webhooks::{
-    Attempt, CancelReplayRequest, CreateReplayRequest, Delivery, DeliveryDetail, Endpoint, GetDeliveryRequest,
-    GetMessageRequest, GetReplayRequest, ListAttemptsRequest, ListAttemptsResponse, ListDeliveriesRequest,
-    ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, ListMessagesRequest,
-    ListMessagesResponse, ListReplaysRequest, ListReplaysResponse, MessageDetail, Replay, ReplayDeliveryRequest,
-    SetEndpointDisabledRequest, UpdateEndpointRequest, webhooks_server::Webhooks,
+    Attempt, CancelReplayRequest, CreateReplayRequest, Delivery, DeliveryDetail, Endpoint,
+    GetDeliveryRequest, GetMessageRequest, GetReplayRequest, ListAttemptsRequest, ListAttemptsResponse,
+    ListDeliveriesRequest, ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse,
+    ListMessagesRequest, ListMessagesResponse, ListReplaysRequest, ListReplaysResponse, MessageDetail,
+    Replay, ReplayDeliveryRequest, SetEndpointDisabledRequest, UpdateEndpointRequest,
+    webhooks_server::Webhooks,
 };
 use tonic::{Request, Response, Status};
 use wire::open2b::Operation;
@@ -122,7 +123,10 @@ impl Webhooks for WebhooksEdge {
         Ok(Response::new(ListMessagesResponse { messages, count, stretch }))
     }
 
-    async fn get_message(&self, request: Request<GetMessageRequest>) -> Result<Response<MessageDetail>, Status> {
+    async fn get_message(
+        &self,
+        request: Request<GetMessageRequest>,
+    ) -> Result<Response<MessageDetail>, Status> {
         let detail = self.app.get_message(&of_operator(request)?.message_id).await?;
         let Part { rows, next, count } = detail.deliveries;
         let (count, stretch) = lists::counted(next, count);

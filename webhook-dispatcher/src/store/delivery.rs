@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use platform::db::now_ms_sql;
 use sea_orm::{
-    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    QueryOrder as _, QuerySelect as _, Select, UpdateMany,
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order, QueryOrder as _,
+    QuerySelect as _, Select, UpdateMany,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType, Query, SelectStatement},
 };

@@ -1,6 +1,8 @@
 //! Marks: how far what is done by age has come, so that nothing is looked at twice.
 
-use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel as _, QuerySelect as _, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ConnectionTrait, DbErr, IntoActiveModel as _, QuerySelect as _, entity::prelude::*, sea_query::OnConflict,
+};
 
 /// A mark.
 #[sea_orm::model]

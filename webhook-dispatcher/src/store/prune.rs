@@ -1,7 +1,8 @@
 //! What is forgotten by age: bodies, attempts, whole deliveries. Always a few, in the order of their ids, with one commit.
 
 use sea_orm::{
-    Condition, ConnectionTrait, DbErr, Order, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, UpdateMany,
+    Condition, ConnectionTrait, DbErr, Order, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    UpdateMany,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType},
 };
@@ -95,7 +96,8 @@ pub async fn wipe_bodies(tx: &impl ConnectionTrait, messages: &[String]) -> Resu
 }
 
 pub(super) fn wiping(messages: &[String]) -> UpdateMany<message::Entity> {
-    let open = Entity::find().select_only().column(Column::MessageId).filter(Column::MessageId.is_in(messages));
+    let open =
+        Entity::find().select_only().column(Column::MessageId).filter(Column::MessageId.is_in(messages));
     let open = open.filter(Column::SettledAtMs.is_null()).into_query();
     message::Entity::update_many()
         .col_expr(message::Column::SealedBody, Expr::value(Vec::<u8>::new()))

@@ -5,15 +5,14 @@
 //! was before the step, and anyone goes on from there.
 
 use sea_orm::{
-    ActiveModelTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, IntoActiveModel as _, QueryOrder as _,
-    QuerySelect as _, Select,
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, IntoActiveModel as _,
+    QueryOrder as _, QuerySelect as _, Select,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType, OnConflict},
 };
 
 use super::{
-    delivery,
-    endpoint, list,
+    delivery, endpoint, list,
     page::{List, Part, Stretch},
 };
 use crate::domain::{
@@ -146,7 +145,8 @@ pub async fn bound_silence(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The next deliveries of a job in the order of their ids, with their endpoints. They are locked later, after those.
+/// The next deliveries that a job has to look at, in the order of their ids, with their endpoints; some may be to others
+/// than its own. They are locked later, after those.
 pub async fn candidates(
     tx: &impl ConnectionTrait,
     replay: &Model,
@@ -165,11 +165,13 @@ pub(super) fn next(replay: &Model, endpoint: Option<&endpoint::Model>) -> Select
         Some(position) => id.gt(position),
         None => id.gte(platform::ids::floor("dly", replay.since_ms)),
     };
-    let dead = (replay.which() == Which::Failed).then(|| delivery::stands_in(State::Dead));
+    let is_dead = replay.which() == Which::Failed;
+    let dead = is_dead.then(|| delivery::stands_in(State::Dead));
+    let to_it = endpoint.map(if is_dead { list::of_endpoint } else { list::of_owner });
     let which = Condition::all()
         .add(from)
         .add(id.lt(platform::ids::floor("dly", replay.until_ms)))
-        .add_option(endpoint.map(list::of_endpoint))
+        .add_option(to_it)
         .add_option(dead);
     delivery::Entity::find().filter(which).order_by_asc(id)
 }

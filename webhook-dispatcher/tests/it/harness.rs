@@ -17,6 +17,7 @@ use proto::{
     events::{EndpointChanged, LicenseIssued, TenantChanged, TenantSecret, purpose, subject},
     webhooks::{self as api, webhooks_client::WebhooksClient},
 };
+use sea_orm::ConnectionTrait as _;
 use testkit::{
     Log,
     receiver::Receiver,
@@ -24,7 +25,6 @@ use testkit::{
 };
 use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::sync::DropGuard;
-use sea_orm::ConnectionTrait as _;
 use webhook_dispatcher::{Config, Migrator, Parts, app::App, config::DeliveryConfig};
 use wire::standard_webhooks::WebhookSecret;
 
@@ -343,10 +343,7 @@ impl Dispatcher {
         Ok(self.client().get_replay(ask).await.map_err(AppError::from)?.into_inner())
     }
 
-    pub(crate) async fn replays(
-        &self,
-        ask: api::ListReplaysRequest,
-    ) -> AppResult<api::ListReplaysResponse> {
+    pub(crate) async fn replays(&self, ask: api::ListReplaysRequest) -> AppResult<api::ListReplaysResponse> {
         Ok(self.client().list_replays(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
     }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use platform::Code;
-use proto::webhooks::{ListAttemptsRequest, ListDeliveriesRequest, ListEndpointsRequest, ListMessagesRequest};
+use proto::webhooks::{
+    ListAttemptsRequest, ListDeliveriesRequest, ListEndpointsRequest, ListMessagesRequest,
+};
 use testkit::receiver::Answer;
 use wire::open2b::Operation;
 
@@ -25,7 +27,8 @@ impl Dispatcher {
         for number in 1..=count {
             self.clock.advance(Duration::from_secs(1));
             self.issue(instance_id).await;
-            let told = || async { (self.deliveries_to(instance_id).await.len() == before + number).then_some(()) };
+            let told =
+                || async { (self.deliveries_to(instance_id).await.len() == before + number).then_some(()) };
             testkit::eventually("the delivery", WAIT, told).await.unwrap();
         }
     }
@@ -71,7 +74,8 @@ async fn dead_letters_are_found_by_their_reason_endpoint_and_time(dispatcher: Di
         "6 attempts failed; the last one: timeout",
         "held longer than deliveries are kept",
     ]) {
-        let dead = format!("UPDATE deliveries SET state = 'dead', dead_reason = '{reason}' WHERE id = '{id}'");
+        let dead =
+            format!("UPDATE deliveries SET state = 'dead', dead_reason = '{reason}' WHERE id = '{id}'");
         dispatcher.change(&dead).await;
     }
     let dead = || ListDeliveriesRequest { state: Some("dead".to_owned()), ..Default::default() };
@@ -107,7 +111,8 @@ async fn a_message_tells_its_deliveries_and_never_what_it_says(dispatcher: Dispa
     let about: Vec<_> = all.messages.iter().map(|message| message.instance_id.as_str()).collect();
     assert_eq!((all.count, about), (4, vec!["inst_1", "inst_2", "inst_1", "inst_1"]));
     assert!(!all.messages[0].has_body, "a callback's is wiped when it settles");
-    let of_instance = ListMessagesRequest { instance_id: Some("inst_1".to_owned()), limit: 2, ..Default::default() };
+    let of_instance =
+        ListMessagesRequest { instance_id: Some("inst_1".to_owned()), limit: 2, ..Default::default() };
     let first = dispatcher.messages(of_instance.clone()).await.unwrap();
     let after = first.stretch.unwrap().next;
     let rest = dispatcher.messages(ListMessagesRequest { after, ..of_instance }).await.unwrap();
@@ -181,7 +186,10 @@ async fn bad_questions_about_lists_say_what_would_be_right(dispatcher: Dispatche
         (ListDeliveriesRequest { offset: 10_001, ..ask() }, "go on with after"),
         (ListDeliveriesRequest { reason: said("bored"), state: said("dead"), ..ask() }, "timeout"),
         (ListDeliveriesRequest { reason: said("timeout"), ..ask() }, "with state dead"),
-        (ListDeliveriesRequest { since_ms: Some(2), until_ms: Some(1), ..ask() }, "since must be before until"),
+        (
+            ListDeliveriesRequest { since_ms: Some(2), until_ms: Some(1), ..ask() },
+            "since must be before until",
+        ),
     ];
     for (question, right) in bad {
         let error = dispatcher.deliveries(question).await.unwrap_err();

@@ -64,11 +64,12 @@ async fn each_part_goes_at_its_age(on: On) {
     let told = dispatcher.reaches("inst_1", "delivered").await.delivery.unwrap();
     dispatcher.clock.advance(2 * DAY);
     dispatcher.issue("inst_1").await;
-    dispatcher.newest("inst_1", "the second", |it| {
-        let second = it.delivery.as_ref().unwrap();
-        second.delivery_id != told.delivery_id && second.state == "delivered"
-    })
-    .await;
+    dispatcher
+        .newest("inst_1", "the second", |it| {
+            let second = it.delivery.as_ref().unwrap();
+            second.delivery_id != told.delivery_id && second.state == "delivered"
+        })
+        .await;
     dispatcher.kept_is([2, 2, 2, 2]).await;
 
     dispatcher.clock.advance(DAY + Duration::from_hours(1));

@@ -1,10 +1,11 @@
-//! Replicas that die, or compete, in the middle of a replay.
+//! Replays without a pipeline behind them: replicas that die, or compete, in the middle of one, and a store that is busy.
 
 use std::time::Duration;
 
 use platform::{Shutdown, ids::floor};
 use sea_orm::{ConnectionTrait as _, Statement};
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use webhook_dispatcher::{
     app::ReplayRequest,
     domain::replay::{Progress, Rate, Which},
@@ -32,37 +33,79 @@ async fn each_delivery_is_replayed_once_whoever_dies(on: On) {
     let idle = Idle::start(on).await;
     idle.fill().await;
     let operator = idle.replica().await;
-    let ask = ReplayRequest {
-        endpoint_id: None,
-        since_ms: idle.clock.now_ms() - 1,
-        until_ms: None,
-        which: Which::All,
-        rate: Rate::new(Some(20)).unwrap(),
-        idempotency_key: None,
-    };
-    let job = operator.create_replay(&ask).await.unwrap();
+    let job = operator.create_replay(&idle.all_at(40)).await.unwrap();
     let (mut one, mut other) = (idle.drive().await, idle.drive().await);
-    let mut kills = 0;
-    let finish = async {
-        loop {
-            let now = operator.get_replay(&job.id).await.unwrap();
-            idle.assert_counted(&now).await;
-            if now.is(Progress::Done) {
-                break now;
-            }
-            idle.clock.advance(Duration::from_millis(500));
-            let dies = if kills % 2 == 0 { &mut one } else { &mut other };
-            dies.abort();
-            *dies = idle.drive().await;
-            kills += 1;
+    for kills in 0_u32.. {
+        let before = operator.get_replay(&job.id).await.unwrap();
+        idle.assert_counted(&before).await;
+        if before.is(Progress::Done) {
+            assert_eq!((before.found, before.replayed), (DELIVERIES as i64, DELIVERIES as i64));
+            assert!(kills >= 8, "{kills} kills are too few to tell anything");
+            break;
         }
-    };
-    let done = tokio::time::timeout(WAIT, finish).await.unwrap();
-    assert_eq!((done.found, done.replayed), (DELIVERIES as i64, DELIVERIES as i64));
-    assert!(kills >= 10, "{kills} kills are too few to tell anything");
+        // Both begin a step, and one of them dies wherever it has come to by then.
+        idle.clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(u64::from(kills * 3 % 25))).await;
+        let dies = if kills % 2 == 0 { &mut one } else { &mut other };
+        dies.abort();
+        *dies = idle.drive().await;
+        let goes_on = || async {
+            let now = operator.get_replay(&job.id).await.unwrap();
+            (now.is(Progress::Done) || now.position > before.position).then_some(())
+        };
+        testkit::eventually("the next step", WAIT, goes_on).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sqlite_a_replay_waits_while_much_is_due() {
+    a_replay_waits_while_much_is_due(On::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_a_replay_waits_while_much_is_due() {
+    a_replay_waits_while_much_is_due(On::Servers).await;
+}
+
+/// Nobody takes what it has sent again, so it stops at ten seconds' worth, and goes on when that is gone.
+async fn a_replay_waits_while_much_is_due(on: On) {
+    let idle = Idle::start(on).await;
+    idle.fill().await;
+    let operator = idle.replica().await;
+    let id = operator.create_replay(&idle.all_at(20)).await.unwrap().id;
+    let _driver = AbortOnDropHandle::new(idle.drive().await);
+    for (replayed, state) in [(200, Progress::Running), (400, Progress::Done)] {
+        let comes_to = || async {
+            idle.clock.advance(Duration::from_secs(1));
+            (operator.get_replay(&id).await.unwrap().replayed >= replayed).then_some(())
+        };
+        testkit::eventually("the bound", WAIT, comes_to).await.unwrap();
+        // The steps that might follow are due.
+        let next_look = || async {
+            idle.clock.advance(Duration::from_secs(1));
+            let now = operator.get_replay(&id).await.unwrap();
+            assert_eq!(now.replayed, replayed);
+            (now.is(state) && (state == Progress::Done || now.next_step_at_ms > idle.clock.now_ms() - 1_000))
+                .then_some(())
+        };
+        testkit::eventually("a look that finds too much", WAIT, next_look).await.unwrap();
+        let taken = "UPDATE deliveries SET state = 'delivered', settled_at_ms = 1 WHERE state = 'pending'";
+        idle.db.write().execute_unprepared(taken).await.unwrap();
+    }
 }
 
 impl Idle {
+    fn all_at(&self, per_second: u32) -> ReplayRequest {
+        ReplayRequest {
+            endpoint_id: None,
+            since_ms: self.clock.now_ms() - 1,
+            until_ms: None,
+            which: Which::All,
+            rate: Rate::new(Some(per_second)).unwrap(),
+            idempotency_key: None,
+        }
+    }
+
     async fn fill(&self) {
         let now_ms = self.clock.now_ms();
         let (dly, msg) = (floor("dly", now_ms), floor("msg", now_ms));
@@ -75,7 +118,8 @@ impl Idle {
             );
         }
         for n in 0..DELIVERIES {
-            let (id, message, endpoint) = (format!("{}{n:016}", &dly[..14]), format!("{}{n:016}", &msg[..14]), n % 2);
+            let (id, message, endpoint) =
+                (format!("{}{n:016}", &dly[..14]), format!("{}{n:016}", &msg[..14]), n % 2);
             sql += &format!(
                 "INSERT INTO messages (id, instance_id, event, sealed_body, created_at_ms) \
                  VALUES ('{message}', 'inst_{endpoint}', 'license-issued', 'sealed', {now_ms}); \
@@ -100,7 +144,8 @@ impl Idle {
                    FROM deliveries WHERE state = 'pending'";
         let sql = Statement::from_sql_and_values(self.db.backend(), sql, [position.into()]);
         let row = self.db.read().query_one_raw(sql).await.unwrap().unwrap();
-        let (passed, told): (i64, i64) = (row.try_get("", "passed").unwrap(), row.try_get("", "told").unwrap());
+        let (passed, told): (i64, i64) =
+            (row.try_get("", "passed").unwrap(), row.try_get("", "told").unwrap());
         assert_eq!(told, job.replayed, "position and count are those of the deliveries");
         assert!(passed >= told);
     }

@@ -53,9 +53,14 @@ async fn what_a_shop_was_not_told_is_found_by_its_reason_and_sent_again(stage: A
     stage.market.stripe().pay(&order.session_id).await?;
     let dead = stage.delivery_to(&shop, |delivery| delivery["state"] == "dead").await?;
     let endpoint = stage.endpoint_of(&shop).await?;
-    let asked = |reason| [("state", "dead"), ("endpoint_id", endpoint.as_str()), ("reason", reason), ("since", LONG_AGO)];
+    let asked = |reason| {
+        [("state", "dead"), ("endpoint_id", endpoint.as_str()), ("reason", reason), ("since", LONG_AGO)]
+    };
     let listed = stage.admin.list("deliveries", &asked("server_error")).await?;
-    assert_eq!((listed.len(), &listed[0]["id"], &listed[0]["dead_class"]), (1, &dead["id"], &json!("server_error")));
+    assert_eq!(
+        (listed.len(), &listed[0]["id"], &listed[0]["dead_class"]),
+        (1, &dead["id"], &json!("server_error"))
+    );
     assert!(stage.admin.list("deliveries", &asked("timeout")).await?.is_empty());
     let failed = [("endpoint_id", endpoint.as_str()), ("outcome", "server_error")];
     let attempts = stage.admin.list("attempts", &failed).await?;
@@ -64,7 +69,10 @@ async fn what_a_shop_was_not_told_is_found_by_its_reason_and_sent_again(stage: A
 
     shop.receiver.answer(Answer::status(200));
     let done = stage.replayed(&json!({ "endpoint_id": endpoint, "since": LONG_AGO })).await?;
-    assert_eq!((&done["which"], &done["found"], &done["replayed"], &done["skipped"]), (&json!("failed"), &json!(1), &json!(1), &json!(0)));
+    assert_eq!(
+        (&done["which"], &done["found"], &done["replayed"], &done["skipped"]),
+        (&json!("failed"), &json!(1), &json!(1), &json!(0))
+    );
     assert_eq!(done["position"], dead["id"]);
     let webhook = shop.wait_for_license(&app, SOON).await?;
     assert_eq!(dead["id"], webhook.delivery_id.as_str());
@@ -116,7 +124,8 @@ async fn lists_go_on_by_a_cursor(stage: Arc<Stage>) -> Outcome {
         let all = format!("/admin/{collection}?instance_id={}", shop.id());
         let all = stage.answer_with(&all, |answer| answer["count"] == 3).await?;
         assert_eq!((&all["count_is_exact"], &all["next"]), (&json!(true), &Value::Null), "{collection}");
-        let (mut seen, mut query) = (Vec::new(), vec![("instance_id", shop.id().to_owned()), ("limit", "1".to_owned())]);
+        let (mut seen, mut query) =
+            (Vec::new(), vec![("instance_id", shop.id().to_owned()), ("limit", "1".to_owned())]);
         loop {
             let asked: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let part = stage.admin.caller().query(&format!("/admin/{collection}"), &asked).await?.ok()?;

@@ -120,7 +120,10 @@ impl From<grpc::Replay> for Replay {
             rate_per_second: replay.rate_per_second,
             found: replay.found,
             replayed: replay.replayed,
-            skipped: skipped.endpoint_disabled + skipped.callback_settled + skipped.in_flight + skipped.body_gone,
+            skipped: skipped.endpoint_disabled
+                + skipped.callback_settled
+                + skipped.in_flight
+                + skipped.body_gone,
             skipped_by_reason: skipped,
             position: replay.position,
             created_at: time(replay.created_at_ms),
