@@ -8,6 +8,11 @@ use sea_orm::{
 
 /// One look goes along so many rows of the index.
 pub(super) const LOOKED_AT: u64 = 10_000;
+/// The first look goes along so many for each row that is wanted: mostly it finds enough, and whoever plans it sees that
+/// few are read.
+const FIRST_LOOK: u64 = 5;
+/// So many rows are read to count what no index tells of them.
+const READ_TO_COUNT: u64 = 1_000;
 
 /// Which part of a list.
 #[derive(Debug, Clone, Copy)]
@@ -52,22 +57,26 @@ pub(super) struct List<E: EntityTrait> {
 }
 
 impl<E: EntityTrait> List<E> {
-    /// The rows of this part, and one more where the list goes on.
-    pub(super) fn select(&self, stretch: Stretch<'_>) -> SelectStatement {
+    /// The rows of this part, and one more where the list goes on; found among so many of the index.
+    pub(super) fn select(&self, stretch: Stretch<'_>, looked_at: u64) -> SelectStatement {
         let all = stretch.limit + 1;
         if self.asked.is_empty() {
             let mut rows = self.along(stretch.after, all);
             return rows.offset(stretch.offset).to_owned();
         }
-        let mut rows = self.looked_at(stretch.after, LOOKED_AT);
+        let mut rows = self.looked_at(stretch.after, looked_at);
         rows.column(Asterisk).order_by(self.id, Order::Desc).limit(all).offset(stretch.offset).to_owned()
     }
 
     /// How many were looked at, and how many of them are in the list.
     pub(super) fn count(&self) -> SelectStatement {
-        let mut counts = self.looked_at_all(LOOKED_AT + 1);
+        let mut counts = self.looked_at_all(self.counted_to() + 1);
         let is_asked = Expr::Case(Box::new(Expr::case(self.asked.clone(), 1)));
         counts.expr(Func::count(Expr::col(Asterisk))).expr(Func::count(is_asked)).to_owned()
+    }
+
+    fn counted_to(&self) -> u64 {
+        if self.asked.is_empty() { LOOKED_AT } else { READ_TO_COUNT }
     }
 
     /// The ids of the rows that a count looks at.
@@ -111,16 +120,34 @@ impl<E: EntityTrait> List<E> {
         stretch: Stretch<'_>,
         id_of: impl Fn(&E::Model) -> &str,
     ) -> Result<Part<E::Model>, DbErr> {
-        let rows = db.query_all(&self.select(stretch)).await?;
-        let rows: Result<Vec<_>, _> = rows.iter().map(|row| E::Model::from_query_result(row, "")).collect();
-        let (mut rows, limit) = (rows?, usize::try_from(stretch.limit).unwrap_or(usize::MAX));
-        let next = if rows.len() > limit {
-            rows.truncate(limit);
+        let (mut rows, limit) = (self.look(db, stretch).await?, stretch.limit);
+        let next = if rows.len() as u64 > limit {
+            rows.pop();
             rows.last().map(|row| id_of(row).to_owned())
         } else {
             self.beyond(db, stretch.after).await?
         };
         Ok(Part { rows, next, count: self.counted(db).await? })
+    }
+
+    /// Near first, and then as far as it goes.
+    async fn look(&self, db: &impl ConnectionTrait, stretch: Stretch<'_>) -> Result<Vec<E::Model>, DbErr> {
+        let near = FIRST_LOOK * (stretch.limit + stretch.offset);
+        let mut rows = self.rows(db, stretch, LOOKED_AT.min(near)).await?;
+        if rows.len() as u64 <= stretch.limit && !self.asked.is_empty() {
+            rows = self.rows(db, stretch, LOOKED_AT).await?;
+        }
+        Ok(rows)
+    }
+
+    async fn rows(
+        &self,
+        db: &impl ConnectionTrait,
+        stretch: Stretch<'_>,
+        looked_at: u64,
+    ) -> Result<Vec<E::Model>, DbErr> {
+        let rows = db.query_all(&self.select(stretch, looked_at)).await?;
+        rows.iter().map(|row| E::Model::from_query_result(row, "")).collect()
     }
 
     /// Where the list may go on though this look has found no more.
@@ -137,6 +164,7 @@ impl<E: EntityTrait> List<E> {
         let row = row.ok_or_else(|| DbErr::RecordNotFound("a count has a row".to_owned()))?;
         let count = |index| row.try_get_by_index::<i64>(index).map(|count| u64::try_from(count).unwrap_or(0));
         let (looked_at, found) = (count(0)?, count(1)?);
-        Ok(Count { found: found.min(LOOKED_AT), is_exact: looked_at <= LOOKED_AT })
+        let most = self.counted_to();
+        Ok(Count { found: found.min(most), is_exact: looked_at <= most })
     }
 }

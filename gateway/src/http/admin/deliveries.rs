@@ -90,7 +90,7 @@ pub(in crate::http) struct DeliveryDetail {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Deliveries {
     deliveries: Vec<Delivery>,
-    /// Of the newest 10000 that were looked at.
+    /// Of the newest that were looked at: 10000 at most.
     count: u32,
     /// False: there are more than were looked at.
     count_is_exact: bool,

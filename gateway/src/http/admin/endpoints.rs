@@ -71,7 +71,7 @@ pub(in crate::http) struct Endpoint {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Endpoints {
     endpoints: Vec<Endpoint>,
-    /// Of the newest 10000 that were looked at.
+    /// Of the newest that were looked at: 10000 at most.
     count: u32,
     /// False: there are more than were looked at.
     count_is_exact: bool,

@@ -13,7 +13,7 @@ use super::{
         list::{Filter, MessageFilter, Span, attempts_sql},
         message,
         migrations::Migrator,
-        page::Stretch,
+        page::{LOOKED_AT, Stretch},
         prune, replay, stats,
     },
     plan,
@@ -102,11 +102,14 @@ fn statements() -> Vec<(String, Statement)> {
     for filter in filters() {
         let list = filter.list();
         for part in parts {
-            all.push((format!("list {filter:?} {part:?}"), ON.build(&list.select(part))));
+            all.push((format!("list {filter:?} {part:?}"), ON.build(&list.select(part, LOOKED_AT))));
         }
         all.push((format!("count {filter:?}"), ON.build(&list.count())));
     }
-    all.push(("list messages".to_owned(), ON.build(&MessageFilter::default().list().select(parts[0]))));
+    all.push((
+        "list messages".to_owned(),
+        ON.build(&MessageFilter::default().list().select(parts[0], LOOKED_AT)),
+    ));
     let given = format!("(VALUES ('{after}'), ('{}')) AS given (id)", floor("dly", NOW_MS));
     all.push((
         "list attempts".to_owned(),
