@@ -11,7 +11,10 @@
 
 mod claimer;
 mod client;
+mod failure;
 mod gate;
+mod line;
+mod pool;
 mod recorder;
 mod request;
 mod resolver;
