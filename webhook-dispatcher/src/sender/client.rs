@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::TrySendError};
 use platform::Clock;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
@@ -110,13 +110,19 @@ impl Client {
         let mut line = self.connector.connect(&target.origin).await?;
         // One that carries many requests is there for the others at once.
         line.share().into_iter().for_each(|shared| self.pool.put(&target.origin, shared));
-        let response = line.send(request, target).await.map_err(|error| error.into_error())?;
+        let response = line.send(request, target).await.map_err(TrySendError::into_error)?;
         Ok((line, response))
     }
 
     /// The status is the answer. The body is read, up to the cap, only so that the connection can be used again, and
     /// its size is all that is kept; one that is too large, breaks or stalls changes nothing about the status.
-    async fn read(&self, line: Line, origin: &Arc<Origin>, response: Response<Incoming>, answer: &mut Answer) {
+    async fn read(
+        &self,
+        line: Line,
+        origin: &Arc<Origin>,
+        response: Response<Incoming>,
+        answer: &mut Answer,
+    ) {
         let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let asked = asked.and_then(|value| retry_after::parse(value, self.clock.now_secs()));
         *answer = Answer { size: Some(0), ..Answer::status(response.status().as_u16(), asked) };

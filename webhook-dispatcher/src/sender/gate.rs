@@ -147,7 +147,11 @@ impl Pass {
 
     /// Tells the window how the attempt ended.
     pub(super) fn ended(&self, outcome: Outcome) {
-        if outcome == Outcome::Success { self.gate.grow() } else { self.gate.shrink() }
+        if outcome == Outcome::Success {
+            self.gate.grow();
+        } else {
+            self.gate.shrink();
+        }
         self.gate.window().trust = match outcome.is_silence() {
             true => Trust::Suspect,
             // One late answer is no reason to wait for the next.

@@ -129,7 +129,12 @@ impl Slots {
         self.0.claimed.fetch_add(1, Ordering::AcqRel);
         let is_suspected = gate.trust() == Trust::Suspect;
         self.0.suspected.fetch_add(usize::from(is_suspected), Ordering::AcqRel);
-        Some(Slot { claimed: Some(Claimed(Arc::clone(&gate))), gate, shared: Arc::clone(&self.0), is_suspected })
+        Some(Slot {
+            claimed: Some(Claimed(Arc::clone(&gate))),
+            gate,
+            shared: Arc::clone(&self.0),
+            is_suspected,
+        })
     }
 
     /// A place for a first attempt; none where it would wait for an endpoint that is slow.
@@ -207,8 +212,8 @@ impl Drop for Slot {
         if self.claimed.is_none() {
             return;
         }
-        let was_missed =
-            self.shared.is_full(&self.gate) || self.shared.claimed.load(Ordering::Acquire) >= self.shared.capacity;
+        let was_missed = self.shared.is_full(&self.gate)
+            || self.shared.claimed.load(Ordering::Acquire) >= self.shared.capacity;
         self.claimed = None;
         self.shared.claimed.fetch_sub(1, Ordering::AcqRel);
         self.shared.suspected.fetch_sub(usize::from(self.is_suspected), Ordering::AcqRel);

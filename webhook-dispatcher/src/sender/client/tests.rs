@@ -108,7 +108,7 @@ async fn say(bytes: &'static [u8]) -> SocketAddr {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut asked = [0; 1024];
-            stream.read(&mut asked).await.unwrap();
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
             stream.write_all(bytes).await.ok();
         }
     });
@@ -245,10 +245,8 @@ async fn a_certificate_of_somebody_else_is_refused() {
 async fn each_way_to_fail_has_its_class() {
     let client = client();
     let silent = TcpListener::bind(local_address(0)).await.unwrap();
-    let hasty = Client::new(
-        &ClientSettings { timeout: Duration::from_millis(50), ..settings() },
-        Clock::manual(0),
-    );
+    let hasty =
+        Client::new(&ClientSettings { timeout: Duration::from_millis(50), ..settings() }, Clock::manual(0));
     assert_eq!(outcome(&hasty, &format!("http://{}", silent.local_addr().unwrap())).await, Outcome::Timeout);
     let closed = local_address(free_port().unwrap());
     for (base, class) in [
@@ -270,8 +268,8 @@ async fn each_way_to_fail_has_its_class() {
 async fn a_head_that_is_too_large_or_has_too_many_lines_is_not_read() {
     let client = client();
     let lines = |count: usize, value: usize| {
-        let lines = (0..count).map(|n| format!("x-{n}: {}\r\n", "v".repeat(value))).collect::<String>();
-        format!("HTTP/1.1 200 OK\r\n{lines}content-length: 0\r\n\r\n").leak().as_bytes()
+        let line = format!("x-a: {}\r\n", "v".repeat(value));
+        format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", line.repeat(count)).leak().as_bytes()
     };
     for (head, class) in [
         (lines(90, 10), Outcome::Success),
@@ -294,10 +292,8 @@ async fn a_head_that_is_too_large_or_has_too_many_lines_is_not_read() {
 /// What is known when a body breaks, stalls or has no end is the status, and that is the answer.
 #[tokio::test]
 async fn a_body_that_is_never_whole_changes_nothing_about_the_status() {
-    let hasty = Client::new(
-        &ClientSettings { timeout: Duration::from_secs(2), ..settings() },
-        Clock::manual(0),
-    );
+    let hasty =
+        Client::new(&ClientSettings { timeout: Duration::from_secs(2), ..settings() }, Clock::manual(0));
     let receiver = testkit::receiver::Receiver::start().await.unwrap();
     for told in [Told::stalled_body(), Told::endless_body()] {
         receiver.answer(told);
