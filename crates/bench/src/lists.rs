@@ -1,6 +1,6 @@
 //! `lists`: what operators list, of a store that holds a great deal.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use platform::{
@@ -12,6 +12,7 @@ use sea_orm::{
     entity::prelude::async_trait::async_trait,
 };
 use testkit::servers::{Postgres, default_root};
+use tokio::time::Instant;
 use webhook_dispatcher::{
     Migrator,
     domain::{delivery::State, endpoint::Owner},
@@ -230,6 +231,8 @@ impl ConnectionTrait for Watched<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use platform::ids::floor;
 
     use super::*;
@@ -238,7 +241,9 @@ mod tests {
     #[test]
     fn the_time_of_an_id_is_written_as_a_ulid_writes_it() {
         const DIGITS: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-        let digits = (0..10).rev().map(|place| char::from(DIGITS[((NOW_MS >> (place * 5)) & 31) as usize]));
+        let digits = (0..10)
+            .rev()
+            .map(|place| char::from(DIGITS[usize::try_from((NOW_MS >> (place * 5)) & 31).unwrap()]));
         let time: String = digits.collect();
         assert_eq!(floor("dly", NOW_MS)[4..14], time);
         assert!(id_sql("dly", "7").starts_with("'dly_' || substr("));

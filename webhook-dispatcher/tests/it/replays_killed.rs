@@ -15,7 +15,7 @@ use webhook_dispatcher::{
 use crate::harness::{Idle, On, WAIT};
 
 /// So many deliveries of two endpoints.
-const DELIVERIES: usize = 400;
+const DELIVERIES: i64 = 400;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_sqlite_each_delivery_is_replayed_once_whoever_dies() {
@@ -39,7 +39,7 @@ async fn each_delivery_is_replayed_once_whoever_dies(on: On) {
         let before = operator.get_replay(&job.id).await.unwrap();
         idle.assert_counted(&before).await;
         if before.is(Progress::Done) {
-            assert_eq!((before.found, before.replayed), (DELIVERIES as i64, DELIVERIES as i64));
+            assert_eq!((before.found, before.replayed), (DELIVERIES, DELIVERIES));
             assert!(kills >= 8, "{kills} kills are too few to tell anything");
             break;
         }
