@@ -1,6 +1,9 @@
 //! What the dispatcher can be told.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use platform::{
@@ -77,6 +80,10 @@ pub struct DeliveryConfig {
     pub allow_cidrs: Vec<IpNet>,
     /// Whether public addresses may be called without TLS.
     pub allow_http: bool,
+    /// Ports of public addresses that may be called beside 80, 443, 8080 and 8443.
+    pub allow_ports: Vec<u16>,
+    /// A PEM file with certificates of authorities that are trusted beside the public ones.
+    pub extra_roots_file: Option<PathBuf>,
     /// Deliveries claimed at once.
     pub batch: usize,
     /// How long settled deliveries and their attempts are kept; longer than the 7 days for which an outbox can be published
@@ -105,6 +112,8 @@ impl Default for DeliveryConfig {
             lease_seconds: 120,
             allow_cidrs: Vec::new(),
             allow_http: false,
+            allow_ports: Vec::new(),
+            extra_roots_file: None,
             batch: 128,
             retention_days: 30,
             held_days: 30,
