@@ -5,6 +5,7 @@ mod http1;
 mod http2;
 mod memory;
 mod resolving;
+mod service;
 mod tls;
 
 use std::{future::Future, io, pin::Pin, time::Duration};
@@ -71,6 +72,16 @@ enum Expected {
     None(Outcome),
     /// This status is the answer, whatever became of its body.
     Status(u16),
+}
+
+impl Expected {
+    /// Class and status, as an operator sees them.
+    fn as_recorded(self) -> (&'static str, Option<u32>) {
+        match self {
+            Self::None(outcome) => (outcome.as_str(), None),
+            Self::Status(status) => (Outcome::of_status(status).as_str(), Some(status.into())),
+        }
+    }
 }
 
 fn misdeed(name: &'static str, expected: Expected, says: &[u8], then: Then) -> Misdeed {

@@ -23,7 +23,7 @@ pub(super) fn trusting(authority: &Authority) -> Client {
 }
 
 /// Answers each request over TLS with 200.
-async fn server(authority: &Authority, certificate: Certificate) -> RawServer {
+pub(super) async fn server(authority: &Authority, certificate: Certificate) -> RawServer {
     let acceptor = authority.acceptor(certificate, &[b"http/1.1"]).unwrap();
     let serve = move |stream| {
         let acceptor = acceptor.clone();
