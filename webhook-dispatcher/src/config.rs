@@ -1,9 +1,6 @@
 //! What the dispatcher can be told.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use platform::{
@@ -18,14 +15,17 @@ use platform::{
     service::{Base, ServiceConfig, StoreConfig},
     telemetry::TelemetryConfig,
 };
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
 use crate::{
     domain::{address::AddressPolicy, schedule::Schedule},
-    sender::{ClientSettings, RESULT_MARGIN},
+    sender::{BadRoots, ClientSettings, RESULT_MARGIN, load_roots},
 };
 
 const DAY: u64 = 24 * 3_600;
+/// Connections that are kept for the next request, for each attempt that is worked on.
+const IDLE_FACTOR: usize = 4;
 const SHORTEST_RETENTION_DAYS: u64 = 8;
 
 /// The whole configuration.
@@ -179,18 +179,28 @@ impl DeliveryConfig {
         Duration::from_secs(self.held_days * DAY)
     }
 
-    /// How requests are bounded.
-    #[must_use]
-    pub fn client(&self) -> ClientSettings {
-        ClientSettings {
-            policy: AddressPolicy { allow: self.allow_cidrs.clone(), allow_http: self.allow_http },
+    /// How requests are bounded. Reads the file of further authorities.
+    pub fn client(&self) -> Result<ClientSettings, BadRoots> {
+        Ok(ClientSettings {
+            policy: AddressPolicy {
+                allow: self.allow_cidrs.clone(),
+                allow_http: self.allow_http,
+                allow_ports: self.allow_ports.clone(),
+            },
             timeout: self.timeout(),
             max_response_bytes: self.max_response_bytes,
             idle_per_host: self.concurrency_per_endpoint,
-        }
+            idle: IDLE_FACTOR * self.concurrency,
+            extra_roots: self.extra_roots()?,
+        })
+    }
+
+    fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, BadRoots> {
+        self.extra_roots_file.as_deref().map_or(Ok(Vec::new()), load_roots)
     }
 
     fn check(&self, problems: &mut Problems) {
+        problems.check("delivery.extra_roots_file", self.extra_roots());
         if !(0.0..1.0).contains(&self.jitter) {
             problems.add("delivery.jitter", "must be at least 0 and below 1, such as 0.2 for ±20 %");
         }
@@ -323,6 +333,7 @@ pub(crate) mod tests {
             ("MERCATO__DELIVERY__INSTALL_SCHEDULE_SECONDS", "[5, 0]", "delivery.install_schedule_seconds"),
             ("MERCATO__DELIVERY__INSTALL_GIVE_UP_SECONDS", "0", "delivery.install_give_up_seconds"),
             ("MERCATO__DELIVERY__CALLBACK_VALIDITY_SECONDS", "30", "delivery.callback_validity_seconds"),
+            ("MERCATO__DELIVERY__EXTRA_ROOTS_FILE", "/nowhere/roots.pem", "delivery.extra_roots_file"),
             ("MERCATO__SEALING__KEYS", "nonsense", "sealing.keys"),
             ("MERCATO__DELIVERY__ALOW_HTTP", "true", "alow_http"),
         ];

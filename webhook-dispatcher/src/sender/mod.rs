@@ -11,10 +11,14 @@
 
 mod claimer;
 mod client;
+mod failure;
 mod gate;
+mod line;
+mod pool;
 mod recorder;
 mod request;
 mod resolver;
+mod roots;
 mod slots;
 mod worker;
 
@@ -26,6 +30,7 @@ pub use client::{Client, ClientSettings};
 use platform::telemetry::TraceContext;
 pub use recorder::Recorder;
 pub use request::Signed;
+pub use roots::{BadRoots, load_roots, read_roots};
 pub use slots::{Slot, Slots, Turn};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;

@@ -100,7 +100,7 @@ impl Bench {
         let Some(turn) = self.turn(job).await else { return Ok((Attempt::NotBegun, fresh)) };
         let mut attempt = pin!(self.attempt(job));
         if let Ok(attempted) = timeout(WORK, &mut attempt).await {
-            turn.ended(is_success(&attempted));
+            turn.ended(attempted.answer.outcome);
             return Ok((Attempt::Made(attempted), fresh));
         }
         let (attempted, fresh) = tokio::join!(at_rest(turn, attempt), keep(job, fresh, results));
@@ -153,7 +153,7 @@ async fn at_rest(mut turn: Turn<'_>, mut attempt: Pin<&mut impl Future<Output = 
         turn.hangs();
         attempt.await
     };
-    turn.ended(is_success(&attempted));
+    turn.ended(attempted.answer.outcome);
     attempted
 }
 
@@ -170,10 +170,6 @@ async fn keep(
     // Without the recorder nobody is told.
     let _ = results.send(open).await;
     kept.await
-}
-
-fn is_success(attempted: &Attempted) -> bool {
-    attempted.answer.outcome == Outcome::Success
 }
 
 /// Whether the lease lasts until the attempt has ended and its result is written.

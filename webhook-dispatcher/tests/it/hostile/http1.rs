@@ -56,7 +56,12 @@ fn heads() -> Vec<Misdeed> {
         misdeed("frames of HTTP/2", no(Reset), b"\0\0\0\x04\0\0\0\0\0", Then::Hold),
         misdeed("a status of two digits", no(Reset), b"HTTP/1.1 99 OK\r\n\r\n", Then::Hold),
         misdeed("a status of four digits", no(Reset), b"HTTP/1.1 2000 OK\r\n\r\n", Then::Hold),
-        misdeed("a header of control characters", no(Reset), b"HTTP/1.1 200 OK\r\na: \0\x01\r\n\r\n", Then::Hold),
+        misdeed(
+            "a header of control characters",
+            no(Reset),
+            b"HTTP/1.1 200 OK\r\na: \0\x01\r\n\r\n",
+            Then::Hold,
+        ),
         misdeed(
             "two lengths",
             no(Reset),
@@ -92,11 +97,26 @@ fn bodies() -> Vec<Misdeed> {
         misdeed("endless trailers", Status(200), &with(b"0\r\n"), flood(b"x-more: and more\r\n")),
         misdeed("an endless trailer", Status(200), &with(b"0\r\nx-more: "), flood(b"x")),
         misdeed("a body that trickles", Status(200), b"HTTP/1.1 200 OK\r\n\r\n", trickle(b"x")),
-        misdeed("a body that stops", Status(500), b"HTTP/1.1 500 No\r\ncontent-length: 9\r\n\r\nand", Then::Hold),
-        misdeed("a body that ends early", Status(404), b"HTTP/1.1 404 No\r\ncontent-length: 9\r\n\r\n", Then::Close),
+        misdeed(
+            "a body that stops",
+            Status(500),
+            b"HTTP/1.1 500 No\r\ncontent-length: 9\r\n\r\nand",
+            Then::Hold,
+        ),
+        misdeed(
+            "a body that ends early",
+            Status(404),
+            b"HTTP/1.1 404 No\r\ncontent-length: 9\r\n\r\n",
+            Then::Close,
+        ),
         misdeed("a body of 204", Status(204), b"HTTP/1.1 204 No Content\r\n\r\nbody", Then::Hold),
         misdeed("a bomb", Status(200), b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n", flood(&bomb())),
-        misdeed("an unknown coding", Status(200), b"HTTP/1.1 200 OK\r\ntransfer-encoding: x\r\n\r\n", flood(b"x")),
+        misdeed(
+            "an unknown coding",
+            Status(200),
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: x\r\n\r\n",
+            flood(b"x"),
+        ),
         misdeed("a status of no class", Status(999), b"HTTP/1.1 999 ?\r\n\r\n", flood(b"x")),
         misdeed(
             "another protocol",
@@ -176,7 +196,8 @@ async fn compressed_bytes_are_counted_as_they_came() {
     let server = RawServer::start(async |mut stream| {
         raw::read_request(&mut stream).await?;
         let bomb = bomb();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bomb.len());
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bomb.len());
         stream.write_all(&[head.as_bytes(), &bomb].concat()).await?;
         raw::hold(&mut stream).await
     });

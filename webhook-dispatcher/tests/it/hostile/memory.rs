@@ -4,7 +4,10 @@ use std::{process::Stdio, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use testkit::{
-    raw::{RawServer, http2::{CONTINUATION, DATA, END_HEADERS, HEADERS, STATUS_200, frame, literal, settings}},
+    raw::{
+        RawServer,
+        http2::{CONTINUATION, DATA, END_HEADERS, HEADERS, STATUS_200, frame, literal, settings},
+    },
     tls::Authority,
 };
 use tokio::{io::AsyncWriteExt as _, process::Command};
@@ -72,7 +75,12 @@ fn floods() -> Vec<Misdeed> {
         misdeed("headers", any, b"HTTP/1.1 200 OK\r\n", flood(b"x-more: and more\r\n")),
         misdeed("a header", any, b"HTTP/1.1 200 OK\r\nx-more: ", flood(b"and more ")),
         misdeed("a body", any, b"HTTP/1.1 200 OK\r\n\r\n", flood(b"more ")),
-        misdeed("trailers", any, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", flood(b"x: y\r\n")),
+        misdeed(
+            "trailers",
+            any,
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+            flood(b"x: y\r\n"),
+        ),
         misdeed("hints", any, b"", flood(b"HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\n")),
     ]
 }

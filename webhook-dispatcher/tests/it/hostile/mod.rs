@@ -145,7 +145,11 @@ fn client_of(settings: ClientSettings) -> Client {
 /// A request to this base URL.
 fn request(base: &str) -> Signed {
     let target = BaseUrl::parse(base).unwrap().of_event("license-issued").unwrap();
-    Signed { target, headers: HeaderMap::new(), body: Bytes::from_static(b"{\"marketplace_id\":\"@acme/seo\"}") }
+    Signed {
+        target,
+        headers: HeaderMap::new(),
+        body: Bytes::from_static(b"{\"marketplace_id\":\"@acme/seo\"}"),
+    }
 }
 
 /// Makes one attempt; it must end in time.
@@ -196,4 +200,3 @@ fn plainly(misdeed: Misdeed, mut stream: tokio::net::TcpStream) -> Served {
         misdeed.commit(stream).await
     })
 }
-

@@ -19,10 +19,25 @@ fn misdeeds() -> Vec<Misdeed> {
     let flood = |bytes: &[u8]| Then::Flood(bytes.to_vec());
     vec![
         misdeed("hangs", Expected::None(Timeout), b"", Then::Hold),
-        misdeed("trickles", Expected::None(Timeout), b"HTTP/1.1 200 OK\r\n", Then::Trickle(b"x: y\r\n".to_vec())),
-        misdeed("endless headers", Expected::None(TooLarge), b"HTTP/1.1 200 OK\r\n", flood(b"x-more: more\r\n")),
+        misdeed(
+            "trickles",
+            Expected::None(Timeout),
+            b"HTTP/1.1 200 OK\r\n",
+            Then::Trickle(b"x: y\r\n".to_vec()),
+        ),
+        misdeed(
+            "endless headers",
+            Expected::None(TooLarge),
+            b"HTTP/1.1 200 OK\r\n",
+            flood(b"x-more: more\r\n"),
+        ),
         misdeed("an endless failure", Status(500), b"HTTP/1.1 500 No\r\n\r\n", flood(b"more ")),
-        misdeed("another protocol", Status(101), b"HTTP/1.1 101 Off\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", Then::Hold),
+        misdeed(
+            "another protocol",
+            Status(101),
+            b"HTTP/1.1 101 Off\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+            Then::Hold,
+        ),
     ]
 }
 

@@ -13,7 +13,8 @@ use webhook_dispatcher::{
 };
 
 use super::{
-    Expected, Misdeed, Served, Stream, TIMEOUT, Then, attempt, client, client_of, commit_all, misdeed, settings,
+    Expected, Misdeed, Served, Stream, TIMEOUT, Then, attempt, client, client_of, commit_all, misdeed,
+    settings,
 };
 
 /// A client that trusts this authority beside the public ones.
