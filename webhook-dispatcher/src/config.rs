@@ -1,6 +1,6 @@
 //! What the dispatcher can be told.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use platform::{
@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use crate::{
     domain::{address::AddressPolicy, schedule::Schedule},
-    sender::{BadRoots, ClientSettings, RESULT_MARGIN, load_roots},
+    sender::{BadRoots, ClientSettings, RESULT_MARGIN, read_roots},
 };
 
 const DAY: u64 = 24 * 3_600;
@@ -82,8 +82,8 @@ pub struct DeliveryConfig {
     pub allow_http: bool,
     /// Ports of public addresses that may be called beside 80, 443, 8080 and 8443.
     pub allow_ports: Vec<u16>,
-    /// A PEM file with certificates of authorities that are trusted beside the public ones.
-    pub extra_roots_file: Option<PathBuf>,
+    /// PEM certificates of authorities that are trusted beside the public ones.
+    pub extra_roots: String,
     /// Deliveries claimed at once.
     pub batch: usize,
     /// How long settled deliveries and their attempts are kept; longer than the 7 days for which an outbox can be published
@@ -113,7 +113,7 @@ impl Default for DeliveryConfig {
             allow_cidrs: Vec::new(),
             allow_http: false,
             allow_ports: Vec::new(),
-            extra_roots_file: None,
+            extra_roots: String::new(),
             batch: 128,
             retention_days: 30,
             held_days: 30,
@@ -179,7 +179,7 @@ impl DeliveryConfig {
         Duration::from_secs(self.held_days * DAY)
     }
 
-    /// How requests are bounded. Reads the file of further authorities.
+    /// How requests are bounded.
     pub fn client(&self) -> Result<ClientSettings, BadRoots> {
         Ok(ClientSettings {
             policy: AddressPolicy {
@@ -196,11 +196,11 @@ impl DeliveryConfig {
     }
 
     fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, BadRoots> {
-        self.extra_roots_file.as_deref().map_or(Ok(Vec::new()), load_roots)
+        if self.extra_roots.is_empty() { Ok(Vec::new()) } else { read_roots(self.extra_roots.as_bytes()) }
     }
 
     fn check(&self, problems: &mut Problems) {
-        problems.check("delivery.extra_roots_file", self.extra_roots());
+        problems.check("delivery.extra_roots", self.extra_roots());
         if !(0.0..1.0).contains(&self.jitter) {
             problems.add("delivery.jitter", "must be at least 0 and below 1, such as 0.2 for ±20 %");
         }
@@ -333,7 +333,7 @@ pub(crate) mod tests {
             ("MERCATO__DELIVERY__INSTALL_SCHEDULE_SECONDS", "[5, 0]", "delivery.install_schedule_seconds"),
             ("MERCATO__DELIVERY__INSTALL_GIVE_UP_SECONDS", "0", "delivery.install_give_up_seconds"),
             ("MERCATO__DELIVERY__CALLBACK_VALIDITY_SECONDS", "30", "delivery.callback_validity_seconds"),
-            ("MERCATO__DELIVERY__EXTRA_ROOTS_FILE", "/nowhere/roots.pem", "delivery.extra_roots_file"),
+            ("MERCATO__DELIVERY__EXTRA_ROOTS", "nonsense", "delivery.extra_roots"),
             ("MERCATO__SEALING__KEYS", "nonsense", "sealing.keys"),
             ("MERCATO__DELIVERY__ALOW_HTTP", "true", "alow_http"),
         ];

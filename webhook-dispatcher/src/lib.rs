@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod sender;
 pub mod store;
 
+use anyhow::Context as _;
 pub use config::Config;
 use platform::{
     Shutdown,
@@ -83,7 +84,7 @@ fn start_pipeline(
         jobs,
         results,
         slots: app.slots.clone(),
-        client: Client::new(&delivery.client().context("delivery.extra_roots_file")?, common.clock.clone()),
+        client: Client::new(&delivery.client().context("delivery.extra_roots")?, common.clock.clone()),
         longest_attempt: delivery.timeout(),
         validity: delivery.callback_validity(),
         clock: common.clock.clone(),

@@ -95,7 +95,7 @@ fn zip_of(names: &[&str]) -> Option<Vec<u8>> {
     }
     for name in names {
         if let Some(folder) = name.strip_suffix('/') {
-            zip.add_directory(folder, stored).ok()?;
+            zip.add_directory(format!("{folder}/"), stored).ok()?;
         } else {
             zip.start_file(*name, stored).ok()?;
             zip.write_all(name.as_bytes()).ok()?;

@@ -51,7 +51,7 @@ fn leads_where_it_says(target: &Target, text: &str) {
     if let Host::Domain(name) = &origin.host {
         // A number in any notation is an address by now: the rule of addresses sees it.
         assert!(name.parse::<IpAddr>().is_err() && name.is_ascii() && !name.contains(['%', '@', '/']));
-        let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        let last = name.strip_suffix('.').unwrap_or(name).rsplit('.').next().unwrap_or_default();
         assert!(last.is_empty() || !last.bytes().all(|byte| byte.is_ascii_digit()), "a number: {name}");
     }
 }

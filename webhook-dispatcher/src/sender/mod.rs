@@ -30,7 +30,7 @@ pub use client::{Client, ClientSettings};
 use platform::telemetry::TraceContext;
 pub use recorder::Recorder;
 pub use request::Signed;
-pub use roots::{BadRoots, load_roots, read_roots};
+pub use roots::{BadRoots, read_roots};
 pub use slots::{Slot, Slots, Turn};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;

@@ -1,35 +1,25 @@
 //! Whom receivers' certificates may come from: Mozilla's authorities, built in, and the operator's own.
 
-use std::{fs, io, path::Path};
-
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem, pem::PemObject as _},
 };
 
-/// Why a file of certificates is not taken.
+/// Why a text of certificates is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BadRoots {
-    /// There is no such file, or it may not be read.
-    #[error("the file can't be read: {0}")]
-    Unreadable(#[from] io::Error),
     /// It is something else.
-    #[error("the file must hold certificates in PEM, each from -----BEGIN CERTIFICATE----- to its END")]
+    #[error("must be certificates in PEM, each from -----BEGIN CERTIFICATE----- to its END")]
     NotPem(#[from] pem::Error),
     /// It is PEM of other things.
-    #[error("the file holds no certificate; add the PEM of each authority that is to be trusted")]
+    #[error("has no certificate; add the PEM of each authority that is to be trusted")]
     NoCertificate,
     /// One of them can't be used.
-    #[error("the file holds a certificate that can't be an authority's: {0}")]
+    #[error("has a certificate that can't be an authority's: {0}")]
     NoAuthority(#[from] rustls::Error),
 }
 
-/// The certificates of a PEM file, each of which can be trusted.
-pub fn load_roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, BadRoots> {
-    read_roots(&fs::read(file)?)
-}
-
-/// The same of its bytes.
+/// The certificates of a PEM text, each of which can be trusted.
 pub fn read_roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadRoots> {
     let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
     if roots.is_empty() {
@@ -64,12 +54,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_of_authorities_is_told_apart() {
+    fn what_is_no_list_of_authorities_is_told_apart() {
         let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(read_roots(b""), Err(BadRoots::NoCertificate)));
         assert!(matches!(read_roots(nonsense.as_bytes()), Err(BadRoots::NoAuthority(_))));
         let unended = nonsense.split_once("-----END").unwrap().0;
         assert!(matches!(read_roots(unended.as_bytes()), Err(BadRoots::NotPem(_))));
-        assert!(matches!(load_roots(Path::new("/nowhere/roots.pem")), Err(BadRoots::Unreadable(_))));
     }
 }

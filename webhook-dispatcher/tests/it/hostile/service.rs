@@ -45,14 +45,12 @@ fn misdeeds() -> Vec<Misdeed> {
 /// the others is recorded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shops_that_mean_harm_hold_nobody_up_and_are_recorded() {
-    let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
-    let roots = folder.path().join("roots.pem");
-    std::fs::write(&roots, authority.pem()).unwrap();
+    let authority = Authority::new().unwrap();
     let delivery = DeliveryConfig {
         timeout_seconds: 2,
         lease_seconds: 10,
         allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
-        extra_roots_file: Some(roots),
+        extra_roots: authority.pem(),
         ..DeliveryConfig::default()
     };
     let dispatcher = Dispatcher::start_with(On::Embedded, delivery).await;
