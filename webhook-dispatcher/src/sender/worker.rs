@@ -62,7 +62,8 @@ struct Meters {
 
 impl Meters {
     fn new() -> Self {
-        let of = |outcome: Outcome| metrics::counter!("webhook_attempts_total", "outcome" => outcome.as_str());
+        let of =
+            |outcome: Outcome| metrics::counter!("webhook_attempts_total", "outcome" => outcome.as_str());
         Self {
             attempts: Outcome::ALL.map(of),
             duration: metrics::histogram!("webhook_attempt_duration_seconds"),
