@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::TrySendError};
 use platform::Clock;
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use tokio::time::timeout;
@@ -112,7 +112,7 @@ impl Client {
         let mut line = self.connector.connect(&target.origin).await?;
         // One that carries many requests is there for the others at once.
         line.share().into_iter().for_each(|shared| self.pool.put(&target.origin, shared));
-        let response = line.send(request, target).await.map_err(|error| error.into_error())?;
+        let response = line.send(request, target).await.map_err(TrySendError::into_error)?;
         Ok((line, response))
     }
 

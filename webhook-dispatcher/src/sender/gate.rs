@@ -148,9 +148,9 @@ impl Pass {
     /// Tells the window how the attempt ended.
     pub(super) fn ended(&self, outcome: Outcome) {
         if outcome == Outcome::Success {
-            self.gate.grow()
+            self.gate.grow();
         } else {
-            self.gate.shrink()
+            self.gate.shrink();
         }
         self.gate.window().trust = match outcome.is_silence() {
             true => Trust::Suspect,

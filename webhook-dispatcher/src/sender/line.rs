@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, header, uri};
+use http::{HeaderValue, Request, Response, Uri, header, uri};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -64,10 +64,9 @@ impl Line {
         match self {
             Self::Http1(sender, _) => {
                 *request.uri_mut() = Uri::from(target.path.clone());
-                let host = header::HeaderValue::from_maybe_shared(Bytes::copy_from_slice(
-                    target.origin.authority.as_str().as_bytes(),
-                ));
-                request.headers_mut().extend(host.ok().map(|host| (header::HOST, host)));
+                if let Ok(host) = HeaderValue::try_from(target.origin.authority.as_str()) {
+                    request.headers_mut().insert(header::HOST, host);
+                }
                 sender.try_send_request(request).await
             }
             Self::Http2(sender, _) => {

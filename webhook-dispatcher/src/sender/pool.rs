@@ -240,7 +240,9 @@ mod tests {
     async fn one_that_the_other_side_has_closed_is_not_used() {
         let (pool, shop) = (Pool::start(4, 10), origin(1));
         let lines = [fake(1), fake(2)];
-        lines.iter().for_each(|line| pool.put(&shop, line.clone()));
+        for line in &lines {
+            pool.put(&shop, line.clone());
+        }
         lines[1].closed.store(true, Ordering::Relaxed);
         assert_eq!(names(&pool, &shop), [1]);
         pool.put(&shop, lines[1].clone());
@@ -253,7 +255,9 @@ mod tests {
         let shared = Fake { is_shared: true, ..fake(1) };
         pool.put(&shop, shared.clone());
         let taken = [pool.take(&shop).unwrap(), pool.take(&shop).unwrap()];
-        taken.into_iter().for_each(|line| pool.put(&shop, line));
+        for line in taken {
+            pool.put(&shop, line);
+        }
         assert_eq!(pool.idle().order.len(), 1);
         shared.closed.store(true, Ordering::Relaxed);
         pool.put(&shop, Fake { is_shared: true, ..fake(2) });

@@ -87,20 +87,22 @@ fn live<S>(secrets: &[Live<S>], now_ms: i64) -> impl Iterator<Item = &S> {
 
 fn headers(job: &Job, secrets: &[&WebhookSecret], t: i64) -> Result<HeaderMap, header::InvalidHeaderValue> {
     let texts: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
-    let id = job.lease.delivery_id.as_str();
+    let id = HeaderValue::try_from(&job.lease.delivery_id)?;
+    let carpha = timed_signature::sign(&texts, t, &job.body);
+    let standard = standard_webhooks::sign(secrets, &job.lease.delivery_id, t, &job.body);
     let named = [
-        ("x-carpha-event", job.event.clone()),
-        ("x-carpha-delivery-id", id.to_owned()),
-        ("x-carpha-signature", timed_signature::sign(&texts, t, &job.body)),
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", t.to_string()),
-        ("webhook-signature", standard_webhooks::sign(secrets, id, t, &job.body)),
+        ("x-carpha-event", HeaderValue::try_from(&job.event)?),
+        ("x-carpha-delivery-id", id.clone()),
+        ("x-carpha-signature", HeaderValue::try_from(carpha)?),
+        ("webhook-id", id),
+        ("webhook-timestamp", HeaderValue::from(t)),
+        ("webhook-signature", HeaderValue::try_from(standard)?),
     ];
     let mut headers = job.recipient.headers.map().clone();
     headers.reserve(named.len() + 1);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in named {
-        headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value)?);
+        headers.insert(HeaderName::from_static(name), value);
     }
     Ok(headers)
 }

@@ -42,9 +42,7 @@ impl TraceContext {
             return;
         }
         let context = self.extract();
-        if context.span().span_context().is_valid()
-            && span.set_parent(context).is_err()
-        {
+        if context.span().span_context().is_valid() && span.set_parent(context).is_err() {
             tracing::debug!("a span was already started and keeps its own parent");
         }
     }

@@ -108,7 +108,7 @@ async fn say(bytes: &'static [u8]) -> SocketAddr {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut asked = [0; 1024];
-            stream.read(&mut asked).await.unwrap();
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
             stream.write_all(bytes).await.ok();
         }
     });
@@ -269,8 +269,8 @@ async fn each_way_to_fail_has_its_class() {
 async fn a_head_that_is_too_large_or_has_too_many_lines_is_not_read() {
     let client = client();
     let lines = |count: usize, value: usize| {
-        let lines = (0..count).map(|n| format!("x-{n}: {}\r\n", "v".repeat(value))).collect::<String>();
-        format!("HTTP/1.1 200 OK\r\n{lines}content-length: 0\r\n\r\n").leak().as_bytes()
+        let line = format!("x-a: {}\r\n", "v".repeat(value));
+        format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", line.repeat(count)).leak().as_bytes()
     };
     for (head, class) in [
         (lines(90, 10), Outcome::Success),
