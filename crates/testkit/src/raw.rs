@@ -118,11 +118,14 @@ fn length_of(request: &[u8]) -> Option<usize> {
     Some(head + body.unwrap_or(0))
 }
 
-/// Writes the same bytes again and again, as fast as they are taken, until the other side closes.
+/// Writes the same bytes again and again, a megabyte a second, until the other side closes. (As fast as they are taken
+/// would be a test of the machine: it has to read them, too.)
 pub async fn flood(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    let many = bytes.repeat((16 * 1024 / bytes.len().max(1)).max(1));
+    let many = bytes.repeat((10 * 1024 / bytes.len().max(1)).max(1));
     loop {
         stream.write_all(&many).await?;
+        stream.flush().await?;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -1,6 +1,14 @@
 //! A connection to a receiver, from the look-up of its name to the request on it.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header, uri};
@@ -47,12 +55,40 @@ pub(super) type Body = Full<Bytes>;
 
 /// A connection that requests are sent on: one after the other, or with HTTP/2 many at once.
 pub(super) enum Line {
-    Http1(http1::SendRequest<Body>, InUse),
-    Http2(http2::SendRequest<Body>, InUse),
+    Http1(http1::SendRequest<Body>, Arc<Use>),
+    Http2(http2::SendRequest<Body>, Arc<Use>),
 }
 
 /// Held by all who use a connection: without it, the connection ends.
-pub(super) type InUse = Arc<DropGuard>;
+pub(super) struct Use {
+    /// Somebody has waited on it in vain.
+    is_given_up: AtomicBool,
+    _until: DropGuard,
+}
+
+/// Who stops waiting gives the connection up: it may be dead, or its receiver lets nothing through, and the next request
+/// would wait for the same. Those that are on their way may still be answered.
+struct Wait<'a>(Option<&'a Use>);
+
+impl Use {
+    fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+}
+
+impl Wait<'_> {
+    fn is_over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0 {
+            connection.is_given_up.store(true, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Line {
     /// Sends the request. The error holds it where nothing of it was sent.
@@ -61,7 +97,10 @@ impl Line {
         mut request: Request<Body>,
         target: &Target,
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        match self {
+        let (Self::Http1(_, connection) | Self::Http2(_, connection)) = self;
+        let connection = Arc::clone(connection);
+        let wait = Wait(Some(&connection));
+        let answered = match self {
             Self::Http1(sender, _) => {
                 *request.uri_mut() = Uri::from(target.path.clone());
                 if let Ok(host) = HeaderValue::try_from(target.origin.authority.as_str()) {
@@ -74,7 +113,9 @@ impl Line {
                 request.headers_mut().remove(header::HOST);
                 sender.try_send_request(request).await
             }
-        }
+        };
+        wait.is_over();
+        answered
     }
 
     /// Another handle on the same connection, where more than one may use it.
@@ -89,15 +130,20 @@ impl Line {
     pub(super) async fn ready(&mut self) -> hyper::Result<()> {
         match self {
             Self::Http1(sender, _) => sender.ready().await,
-            Self::Http2(sender, _) => sender.ready().await,
+            Self::Http2(sender, connection) => {
+                let wait = Wait(Some(&**connection));
+                let ready = sender.ready().await;
+                wait.is_over();
+                ready
+            }
         }
     }
 
     /// Whether it is of no more use.
     pub(super) fn is_closed(&self) -> bool {
         match self {
-            Self::Http1(sender, _) => sender.is_closed(),
-            Self::Http2(sender, _) => sender.is_closed(),
+            Self::Http1(sender, connection) => sender.is_closed() || connection.is_given_up(),
+            Self::Http2(sender, connection) => sender.is_closed() || connection.is_given_up(),
         }
     }
 }
@@ -190,9 +236,9 @@ async fn http_2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Res
 
 /// Runs a connection until the other side closes it, or nobody uses it any more: it then says goodbye, and is not left to
 /// a receiver that takes neither a goodbye nor the rest of a request (a window that never opens).
-fn run(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> InUse {
+fn run(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Arc<Use> {
     let unused = CancellationToken::new();
-    let in_use = Arc::new(unused.clone().drop_guard());
+    let until = unused.clone().drop_guard();
     tokio::spawn(async move {
         let over = async {
             unused.cancelled().await;
@@ -204,5 +250,5 @@ fn run(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> 
             () = over => {}
         }
     });
-    in_use
+    Arc::new(Use { is_given_up: AtomicBool::new(false), _until: until })
 }

@@ -142,12 +142,12 @@ fn bomb() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_hostile_head_has_its_class_and_ends_in_time() {
-    commit_all(&client(TIMEOUT), "http", heads(), plainly).await;
+    commit_all(client(TIMEOUT), "http", heads(), plainly).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_hostile_body_changes_nothing_about_its_status_and_ends_in_time() {
-    commit_all(&client(TIMEOUT), "http", bodies(), plainly).await;
+    commit_all(client(TIMEOUT), "http", bodies(), plainly).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

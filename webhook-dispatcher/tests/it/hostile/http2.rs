@@ -100,7 +100,7 @@ async fn each_hostile_answer_over_http_2_has_its_class_and_ends_in_time() {
         http2::read_request(&mut stream).await?;
         misdeed.commit(stream).await
     });
-    commit_all(&trusting(&authority), "https", misdeeds(), serve).await;
+    commit_all(trusting(&authority), "https", misdeeds(), serve).await;
 }
 
 /// Before the request can be sent.
@@ -116,5 +116,5 @@ async fn a_receiver_that_lets_no_request_through_ends_in_time() {
     let serve = behind_tls(&authority, b"h2", async |misdeed: Misdeed, stream: Box<dyn Stream>| {
         misdeed.commit(stream).await
     });
-    commit_all(&trusting(&authority), "https", misdeeds, serve).await;
+    commit_all(trusting(&authority), "https", misdeeds, serve).await;
 }

@@ -94,7 +94,7 @@ async fn whatever_is_no_handshake_ends_in_time() {
             misdeed.commit(stream).await
         })
     };
-    commit_all(&client(TIMEOUT), "https", no_handshakes(), serve).await;
+    commit_all(client(TIMEOUT), "https", no_handshakes(), serve).await;
 }
 
 /// Commits misdeeds behind a good certificate; `before` reads the request.
@@ -135,5 +135,5 @@ async fn a_hostile_answer_is_no_better_behind_a_good_certificate() {
         raw::read_request(&mut stream).await?;
         misdeed.commit(stream).await
     });
-    commit_all(&trusting(&authority), "https", misdeeds, serve).await;
+    commit_all(trusting(&authority), "https", misdeeds, serve).await;
 }
