@@ -118,14 +118,14 @@ fn length_of(request: &[u8]) -> Option<usize> {
     Some(head + body.unwrap_or(0))
 }
 
-/// Writes the same bytes again and again, a megabyte a second, until the other side closes. (As fast as they are taken
-/// would be a test of the machine: it has to read them, too.)
-pub async fn flood(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    let many = bytes.repeat((10 * 1024 / bytes.len().max(1)).max(1));
+/// Writes the same bytes again and again, some kilobytes and then a pause, until the other side closes. (Without a pause it
+/// tests the machine as well, which has to read what it writes.)
+pub async fn flood(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8], pause: Duration) -> io::Result<()> {
+    let many = bytes.repeat((2 * 1024 / bytes.len().max(1)).max(1));
     loop {
         stream.write_all(&many).await?;
         stream.flush().await?;
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

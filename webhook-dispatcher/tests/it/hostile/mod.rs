@@ -60,8 +60,10 @@ enum Then {
     Close,
     /// Nothing more comes, until the other side has had enough.
     Hold,
-    /// The same again and again, as fast as it is taken.
+    /// The same again and again, a hundred kilobytes a second.
     Flood(Vec<u8>),
+    /// The same again and again, as fast as it is taken.
+    Torrent(Vec<u8>),
     /// The same again and again, ten bytes a second.
     Trickle(Vec<u8>),
 }
@@ -106,7 +108,8 @@ impl Misdeed {
         match &self.then {
             Then::Close => stream.shutdown().await,
             Then::Hold => raw::hold(&mut stream).await,
-            Then::Flood(bytes) => raw::flood(&mut stream, bytes).await,
+            Then::Flood(bytes) => raw::flood(&mut stream, bytes, Duration::from_millis(20)).await,
+            Then::Torrent(bytes) => raw::flood(&mut stream, bytes, Duration::ZERO).await,
             Then::Trickle(bytes) => raw::trickle(&mut stream, bytes, Duration::from_millis(100)).await,
         }
     }
