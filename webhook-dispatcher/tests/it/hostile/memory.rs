@@ -15,7 +15,7 @@ use webhook_dispatcher::sender::Client;
 
 use super::{Expected, Misdeed, Stream, Then, client, misdeed, plainly, request, tls};
 
-const ATTEMPTS: usize = 200;
+const ATTEMPTS: usize = 100;
 const AT_ONCE: usize = 10;
 const MOST_GROWTH: u64 = 64 * 1024 * 1024;
 const ALONE: &str = "MERCATO_TEST_ALONE";
