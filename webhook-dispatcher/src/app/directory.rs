@@ -13,7 +13,12 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::App;
 use crate::{
-    domain::{endpoint::Owner, settings::Subscription},
+    domain::{
+        circuit,
+        endpoint::Owner,
+        health::{ACTIVE, Health},
+        settings::Subscription,
+    },
     sender::Recipient,
     store::endpoint,
 };
@@ -26,12 +31,18 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A shop's endpoint as it was when it was last read, its secrets opened.
 pub(super) struct Known {
     pub(super) recipient: Arc<Recipient>,
-    pub(super) is_disabled: bool,
-    pub(super) throttled_until_ms: i64,
+    pub(super) rate: Option<u32>,
+    health: Health,
     subscription: Subscription,
 }
 
 impl Known {
+    /// Whether a first attempt may be made now. One that probes a circuit is never a first one: that it is the only one
+    /// is agreed on in the store.
+    pub(super) fn takes(&self, now_ms: i64) -> bool {
+        self.health.state(now_ms) == ACTIVE
+    }
+
     /// Whether it wants to be told of this event.
     pub(super) fn is_told(&self, event: &str) -> bool {
         self.subscription.has(event)
@@ -54,6 +65,8 @@ struct Shared {
 struct Entries {
     by_instance: HashMap<String, Arc<Known>>,
     instances: HashMap<String, String>,
+    by_circuit: [u32; 3],
+    disabled: u32,
 }
 
 impl Directory {
@@ -62,14 +75,17 @@ impl Directory {
     }
 
     fn put(&self, instance_id: String, known: Arc<Known>) {
-        self.write().put(instance_id, known);
+        let mut entries = self.write();
+        entries.put(instance_id, known);
+        entries.measure();
     }
 
     /// It is read again when it is needed.
     fn forget(&self, endpoint_id: &str) {
         let mut entries = self.write();
         if let Some(instance_id) = entries.instances.remove(endpoint_id) {
-            entries.by_instance.remove(&instance_id);
+            let known = entries.by_instance.remove(&instance_id);
+            entries.count(known.as_deref(), None);
         }
     }
 
@@ -85,12 +101,30 @@ impl Directory {
 impl Entries {
     fn put(&mut self, instance_id: String, known: Arc<Known>) {
         self.instances.insert(known.recipient.endpoint_id.clone(), instance_id.clone());
-        self.by_instance.insert(instance_id, known);
+        let before = self.by_instance.insert(instance_id, Arc::clone(&known));
+        self.count(before.as_deref(), Some(&known));
+    }
+
+    fn count(&mut self, before: Option<&Known>, after: Option<&Known>) {
+        if let Some(known) = before {
+            self.by_circuit[index(known)] -= 1;
+            self.disabled -= u32::from(known.health.standing.is_disabled());
+        }
+        if let Some(known) = after {
+            self.by_circuit[index(known)] += 1;
+            self.disabled += u32::from(known.health.standing.is_disabled());
+        }
+    }
+
+    fn measure(&self) {
+        for ((_, name), count) in circuit::STATES.into_iter().zip(self.by_circuit) {
+            metrics::gauge!("webhook_endpoints", "circuit" => name).set(count);
+        }
+        metrics::gauge!("webhook_endpoints_disabled").set(self.disabled);
     }
 
     fn clear(&mut self) {
-        self.by_instance.clear();
-        self.instances.clear();
+        *self = Self::default();
     }
 }
 
@@ -190,11 +224,16 @@ impl App {
     fn know(&self, row: &endpoint::Model) -> AppResult<Arc<Known>> {
         Ok(Arc::new(Known {
             recipient: Arc::new(self.recipient(row)?),
-            is_disabled: row.is_disabled(),
-            throttled_until_ms: row.throttled_until_ms,
+            rate: row.rate(),
+            health: row.health(),
             subscription: row.subscription(),
         }))
     }
+}
+
+fn index(known: &Known) -> usize {
+    let state = known.health.circuit.state;
+    circuit::STATES.iter().position(|(one, _)| *one == state).unwrap_or(0)
 }
 
 fn changed(message: &Message) -> Option<String> {

@@ -17,7 +17,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{App, directory::Known, intake::not_known_yet};
 use crate::{
     domain::event,
-    sender::{Fresh, Job},
+    sender::{Fresh, Job, Slot},
     store::lease::Lease,
 };
 
@@ -62,6 +62,7 @@ impl App {
             instance_id: instance_id.to_owned(),
             sealed_body: self.seal_body(&body)?,
             created_at_ms: self.clock.now_ms(),
+            not_before_ms: 0,
             recorded,
         };
         let job = self.fresh_job(handed_out, fresh, &endpoint, body);
@@ -88,7 +89,8 @@ impl App {
 
     fn fresh_job(&self, handed_out: &HandedOut, fresh: Fresh, endpoint: &Known, body: Vec<u8>) -> Job {
         let endpoint_id = &endpoint.recipient.endpoint_id;
-        let may = !endpoint.is_disabled && endpoint.throttled_until_ms <= fresh.created_at_ms;
+        let (slot, not_before_ms) = self.slot_of_first(endpoint, fresh.created_at_ms);
+        let fresh = Fresh { not_before_ms, ..fresh };
         let unmade = self.unmade.of(&handed_out.event_id);
         let attempt = i64::try_from(handed_out.count.saturating_sub(unmade)).unwrap_or(i64::MAX).max(1);
         Job {
@@ -105,8 +107,21 @@ impl App {
             recipient: Arc::clone(&endpoint.recipient),
             body: body.into(),
             trace: TraceContext::current(),
-            slot: if may { self.slots.enter(endpoint_id) } else { None },
+            slot,
             fresh: Some(Box::new(fresh)),
+            is_probe: false,
+        }
+    }
+
+    /// The room for a first attempt, if it may be made now; otherwise, where the rate does not permit it, when it may.
+    fn slot_of_first(&self, endpoint: &Known, now_ms: i64) -> (Option<Slot>, i64) {
+        if !endpoint.takes(now_ms) {
+            return (None, 0);
+        }
+        let Some(slot) = self.slots.enter(&endpoint.recipient.endpoint_id) else { return (None, 0) };
+        match slot.permits(endpoint.rate, now_ms) {
+            Ok(()) => (Some(slot), 0),
+            Err(not_before_ms) => (None, not_before_ms),
         }
     }
 }

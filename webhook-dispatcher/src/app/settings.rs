@@ -25,7 +25,7 @@ impl App {
     pub async fn update_endpoint(&self, id: &str, settings: Settings) -> AppResult<endpoint::Model> {
         let tx = self.db.begin().await?;
         let current = endpoint::find(&*tx, id).await?.ok_or_else(no_endpoint)?;
-        may_be_set(&current)?;
+        may_be_set(&current, &settings)?;
         let now_ms = self.clock.now_ms();
         let changed = endpoint::Model { updated_at_ms: now_ms, ..self.with(current, settings)? };
         endpoint::update(&*tx, &changed).await?;
@@ -53,11 +53,14 @@ impl App {
 
 /// Callbacks are made as their contract says (contracts.md section 4): an Install that waits for a rate would run out
 /// of its time.
-fn may_be_set(endpoint: &endpoint::Model) -> AppResult<()> {
+fn may_be_set(endpoint: &endpoint::Model, settings: &Settings) -> AppResult<()> {
     match endpoint.owner() {
+        Owner::Operator if settings.events.is_some() => Err(AppError::conflict(
+            "the operator's own endpoint is told of everything that there is for it; leave out events",
+        )),
         Owner::App(_) => Err(AppError::conflict(
             "a hosted app is called back as its contract says; only a shop's endpoint has settings",
         )),
-        Owner::Instance(_) => Ok(()),
+        Owner::Instance(_) | Owner::Operator => Ok(()),
     }
 }

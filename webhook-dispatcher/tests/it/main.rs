@@ -27,6 +27,7 @@ mod endpoints;
 mod failing;
 mod first_attempts;
 mod harness;
+mod health;
 mod leases;
 mod metrics;
 mod moves;

@@ -81,6 +81,7 @@ impl Store {
             instance_id: "ep_1".to_owned(),
             sealed_body: Vec::new(),
             created_at_ms: 0,
+            not_before_ms: 0,
             recorded: tokio::sync::oneshot::channel().0,
         };
         let row = delivery::Model {
@@ -119,6 +120,7 @@ impl Store {
             trace: TraceContext::default(),
             slot: self.app.slots.try_take(&row.endpoint_id),
             fresh: None,
+            is_probe: false,
         }
     }
 
