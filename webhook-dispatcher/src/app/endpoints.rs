@@ -7,7 +7,7 @@ use crate::{
     domain::{delivery::DROPPED, endpoint::Owner, kind::CALLBACK},
     sender::Route,
     store::{
-        delivery,
+        backlog, delivery,
         endpoint::{self, Filter},
     },
 };
@@ -152,10 +152,10 @@ impl App {
         now_ms: i64,
     ) -> AppResult<(u64, Vec<Ended>)> {
         if endpoint.kind == CALLBACK {
-            let held = delivery::list_held_for(&**tx, &endpoint.id).await?;
+            let held = backlog::list_held_for(&**tx, &endpoint.id).await?;
             return Ok((0, self.give_up(tx, held, DROPPED, now_ms).await?));
         }
-        Ok((delivery::drop_held(&**tx, &endpoint.id, DROPPED, now_ms).await?, Vec::new()))
+        Ok((backlog::drop_held(&**tx, &endpoint.id, DROPPED, now_ms).await?, Vec::new()))
     }
 
     /// Announces that the endpoint was disabled or enabled, on the bus and to the operator's own endpoint.

@@ -7,7 +7,7 @@ use super::{App, callbacks::Overtaken, health::signs_of};
 use crate::{
     domain::{answer::Outcome, circuit, delivery::Next, health::Signs},
     sender::{Attempted, Finished, Job},
-    store::{delivery, endpoint},
+    store::{backlog, delivery, endpoint},
 };
 
 /// An attempt that failed, and what follows from it.
@@ -281,7 +281,7 @@ impl App {
         }
         if let Some(until_ms) = change.closes_until_ms() {
             let from_ms = now_ms.max(after.throttled_until_ms);
-            delivery::hasten_until(&**tx, &after.id, until_ms, from_ms).await?;
+            backlog::hasten_until(&**tx, &after.id, until_ms, from_ms).await?;
         }
         if let Some(until_ms) = change.postpones_until_ms() {
             delivery::postpone(&**tx, &after.id, until_ms).await?;

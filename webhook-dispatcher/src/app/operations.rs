@@ -43,7 +43,8 @@ impl App {
         let current = endpoint::find_by_owner(&*tx, &Owner::Operator).await?;
         let Some(before) = current else {
             if let Some(operations) = configured {
-                endpoint::create(&*tx, self.operators_endpoint(operations, now_ms)?).await?;
+                let new = self.operators_endpoint(operations, now_ms)?;
+                endpoint::create_operators(&*tx, new).await?;
             }
             return tx.commit().await;
         };

@@ -1,5 +1,7 @@
 //! Deliveries: one message to one endpoint. Everything about leases is in [`super::lease`].
 
+use std::collections::HashSet;
+
 use platform::db::now_ms_sql;
 use sea_orm::{
     ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
@@ -8,7 +10,7 @@ use sea_orm::{
     sea_query::{LockBehavior, LockType, Query, SelectStatement},
 };
 
-use super::bulk;
+use super::{backlog, bulk};
 use crate::domain::{callback::Place, delivery::State, kind::Kind};
 
 /// A delivery. `attempts` numbers the attempts, `lease_token` the claims; `failures` counts the attempts that failed
@@ -97,8 +99,8 @@ pub async fn create(tx: &impl ConnectionTrait, delivery: Model) -> Result<(), Db
     Ok(())
 }
 
-/// Adds deliveries of events. What only a callback has is null.
-pub async fn create_all(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Result<(), DbErr> {
+/// Adds those deliveries of events that are new, and answers which those are. What only a callback has is null.
+pub async fn create_new(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Result<HashSet<String>, DbErr> {
     let all = || deliveries.iter();
     let columns = vec![
         bulk::Column::text("id", all().map(|one| one.id.clone())),
@@ -117,7 +119,17 @@ pub async fn create_all(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Resu
         bulk::Column::maybe_number("settled_at_ms", all().map(|one| one.settled_at_ms)),
         bulk::Column::text("kind", all().map(|one| one.kind.clone())),
     ];
-    bulk::insert(tx, "deliveries", columns, "").await.map(drop)
+    let new = bulk::insert(tx, "deliveries", columns, "ON CONFLICT (id) DO NOTHING RETURNING id").await?;
+    new.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// Which of these were made before, or are kept to be made.
+pub async fn list_known(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<HashSet<String>, DbErr> {
+    let columns = vec![bulk::Column::text("id", ids.into_iter())];
+    let sql =
+        |rows: &str| format!("SELECT deliveries.id FROM deliveries JOIN {rows} ON deliveries.id = given.id");
+    let known = bulk::run(db, columns, sql).await?;
+    known.iter().map(|row| row.try_get("", "id")).collect()
 }
 
 /// Counts the attempts that were begun for deliveries that had been recorded before, so that none after them has the
@@ -205,46 +217,10 @@ pub async fn postpone(tx: &impl ConnectionTrait, endpoint_id: &str, until_ms: i6
 
 /// No pending delivery of the endpoint waits any longer.
 pub async fn hasten(tx: &impl ConnectionTrait, endpoint_id: &str, now_ms: i64) -> Result<u64, DbErr> {
-    hasten_until(tx, endpoint_id, i64::MAX, now_ms).await
+    backlog::hasten_until(tx, endpoint_id, i64::MAX, now_ms).await
 }
 
-/// The same for those that were to wait no longer than until then.
-pub async fn hasten_until(
-    tx: &impl ConnectionTrait,
-    endpoint_id: &str,
-    until_ms: i64,
-    now_ms: i64,
-) -> Result<u64, DbErr> {
-    let update = Entity::update_many().col_expr(Column::NextAttemptAtMs, Expr::value(now_ms));
-    let waiting = of_endpoint(endpoint_id, State::Pending)
-        .add(Column::NextAttemptAtMs.gt(now_ms))
-        .add(Column::NextAttemptAtMs.lte(until_ms));
-    change(tx, update, waiting).await
-}
-
-/// Gives up what is held for an endpoint, and how much that was. The result of an attempt in flight comes too late.
-pub async fn drop_held(
-    tx: &impl ConnectionTrait,
-    endpoint_id: &str,
-    reason: &str,
-    now_ms: i64,
-) -> Result<u64, DbErr> {
-    let update = Entity::update_many()
-        .col_expr(Column::State, Expr::value(State::Dead.as_str()))
-        .col_expr(Column::HeldSinceMs, Expr::value(None::<i64>))
-        .col_expr(Column::LeaseUntilMs, Expr::value(0_i64))
-        .col_expr(Column::DeadReason, Expr::value(reason))
-        .col_expr(Column::SettledAtMs, Expr::value(now_ms));
-    change(tx, update, of_endpoint(endpoint_id, State::Held)).await
-}
-
-/// What is held for an endpoint, kept as it is until the transaction ends.
-pub async fn list_held_for(tx: &impl ConnectionTrait, endpoint_id: &str) -> Result<Vec<Model>, DbErr> {
-    let held = Entity::find().filter(of_endpoint(endpoint_id, State::Held));
-    held.order_by_asc(Column::Id).lock_exclusive().all(tx).await
-}
-
-fn of_endpoint(endpoint_id: &str, state: State) -> Condition {
+pub(super) fn of_endpoint(endpoint_id: &str, state: State) -> Condition {
     let open = Condition::all().add(Column::EndpointId.eq(endpoint_id)).add(Column::SettledAtMs.is_null());
     open.add(stands_in(state))
 }
@@ -254,7 +230,7 @@ fn stands_in(state: State) -> Expr {
     Expr::cust(format!("state = '{state}'"))
 }
 
-async fn change(
+pub(super) async fn change(
     tx: &impl ConnectionTrait,
     update: UpdateMany<Entity>,
     which: Condition,

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::OnConflict,
 };
 
 use super::lease;
@@ -269,6 +269,13 @@ pub async fn list(
 /// Adds one.
 pub async fn create(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), DbErr> {
     Entity::insert(endpoint.into_active_model()).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// Adds the operator's own, unless another replica has just done so.
+pub async fn create_operators(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), DbErr> {
+    let once = OnConflict::new().do_nothing().to_owned();
+    Entity::insert(endpoint.into_active_model()).on_conflict(once).exec_without_returning(tx).await?;
     Ok(())
 }
 

@@ -78,11 +78,12 @@ async fn an_endpoint_that_keeps_failing_is_cut_off_and_one_probe_finds_it_well(d
     dispatcher.newest("inst_1", "the new one to wait", |it| it.attempts.is_empty()).await;
     assert_eq!(shop.receiver.requests().len(), tried, "nothing is sent");
 
-    shop.receiver.script([Answer::status(200).after(Duration::from_secs(1))]);
+    shop.receiver.script([Answer::status(200).after(Duration::from_secs(2))]);
     shop.receiver.answer(Answer::status(200));
     let waited = cool_down(&dispatcher).await;
     assert_eq!(waited, Duration::from_millis(59_999));
-    circuit(&dispatcher, "half_open").await;
+    shop.receiver.wait_for_count(tried + 1, WAIT).await.unwrap();
+    assert_eq!(dispatcher.endpoint("inst_1").await.unwrap().circuit, "half_open");
     assert_eq!(shop.receiver.requests().len(), tried + 1, "one probes, alone");
     circuit(&dispatcher, "closed").await;
     let all = || async {
@@ -179,6 +180,7 @@ async fn a_backlog_can_be_dropped_and_is_among_the_dead_letters(dispatcher: Disp
     let told: EndpointEnabled = dispatcher.announcement(subject::ENDPOINT_ENABLED).await;
     assert_eq!(told.endpoint_id, enabled.endpoint_id);
 
+    dispatcher.clock.advance(Duration::from_secs(1));
     dispatcher.issue("inst_1").await;
     dispatcher.reaches("inst_1", "delivered").await;
     assert_eq!(shop.receiver.requests().len(), 1);
@@ -273,6 +275,8 @@ async fn the_operators_own_endpoint_is_told_and_never_of_itself() {
     let endpoint = dispatcher.endpoints(of_operator()).await.unwrap().endpoints.remove(0);
     assert_eq!(endpoint.events, ["endpoint-disabled", "endpoint-enabled", "delivery-dead"]);
 
+    // Another replica finds it as it is.
+    dispatcher.add_replica().await;
     // Its own failures, and its own end, are told to nobody.
     own.script([Answer::status(500), Answer::status(410)]);
     for disabled in [true, false] {
