@@ -244,7 +244,7 @@ fn changes(
 fn span_of(all: &[Failure<'_>], endpoint_id: &str) -> Span {
     let its = || all.iter().filter(|failure| failure.endpoint_id() == endpoint_id);
     let gone = its().find(|failure| failure.next == Next::Disable);
-    gone.or_else(|| its().last()).map_or_else(Span::none, |failure| failure.attempted.span.clone())
+    gone.or_else(|| its().next_back()).map_or_else(Span::none, |failure| failure.attempted.span.clone())
 }
 
 async fn lock_deliveries(tx: &Tx, batch: &[Finished], changes: &[Change]) -> AppResult<()> {

@@ -16,8 +16,8 @@ pub struct Settings {
     pub events: Option<Subscription>,
     /// The headers that go with every request to it.
     pub headers: Option<CustomHeaders>,
-    /// How often one process calls it at most; nothing: as often as it can.
-    pub rate_per_second: Option<Option<u32>>,
+    /// How often one process calls it at most; 0: as often as it can.
+    pub rate_per_second: Option<u32>,
 }
 
 impl App {
@@ -45,7 +45,7 @@ impl App {
             changed.sealed_headers = self.seal_headers(&headers)?;
         }
         if let Some(rate) = settings.rate_per_second {
-            changed.rate_per_second = rate.map(i64::from);
+            changed.rate_per_second = Some(i64::from(rate)).filter(|rate| *rate > 0);
         }
         Ok(changed)
     }

@@ -77,9 +77,10 @@ impl Standing {
     /// The operator's own, by the configuration: what an operator says besides stays.
     #[must_use]
     pub fn configured(self, is_configured: bool) -> Self {
-        let reason = match is_configured {
-            true => self.reason.filter(|reason| reason != UNCONFIGURED),
-            false => self.reason.or_else(|| Some(UNCONFIGURED.to_owned())),
+        let reason = if is_configured {
+            self.reason.filter(|reason| reason != UNCONFIGURED)
+        } else {
+            self.reason.or_else(|| Some(UNCONFIGURED.to_owned()))
         };
         Self { reason, ..self }
     }

@@ -35,12 +35,12 @@ impl Bucket {
         let earned = now_ms.saturating_sub(self.filled_at_ms).max(0).saturating_mul(self.per_second);
         self.filled = self.filled.saturating_add(earned).min(most(self.per_second));
         self.filled_at_ms = now_ms;
-        let now_us = now_ms.saturating_mul(1_000);
-        if self.filled >= TOKEN && (!is_first || self.given_until_us <= now_us) {
+        let micros = now_ms.saturating_mul(1_000);
+        if self.filled >= TOKEN && (!is_first || self.given_until_us <= micros) {
             self.filled -= TOKEN;
             return Ok(());
         }
-        self.given_until_us = self.given_until_us.max(now_us) + (1_000_000 / self.per_second).max(1);
+        self.given_until_us = self.given_until_us.max(micros) + (1_000_000 / self.per_second).max(1);
         // Rounded up: a moment too early would find the bucket empty again.
         Err(self.given_until_us.div_euclid(1_000) + 1)
     }

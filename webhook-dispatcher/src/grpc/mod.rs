@@ -72,8 +72,7 @@ impl Webhooks for WebhooksEdge {
         request: Request<UpdateEndpointRequest>,
     ) -> Result<Response<Endpoint>, Status> {
         let ask = of_operator(request)?;
-        let endpoint_id = ask.endpoint_id.clone();
-        let endpoint = self.app.update_endpoint(&endpoint_id, settings(ask)?).await?;
+        let endpoint = self.app.update_endpoint(&ask.endpoint_id, settings(&ask)?).await?;
         Ok(Response::new(endpoint_message(endpoint, self.app.now_ms())))
     }
 
@@ -111,7 +110,7 @@ fn of_operator<T>(request: Request<T>) -> AppResult<T> {
     Ok(request.into_inner())
 }
 
-fn settings(ask: UpdateEndpointRequest) -> AppResult<Settings> {
+fn settings(ask: &UpdateEndpointRequest) -> AppResult<Settings> {
     let parsed = || {
         let headers = ask.headers.as_ref().map(|given| {
             let each = given.headers.iter();
