@@ -229,7 +229,7 @@ mod tests {
 
         #[test]
         fn a_success_costs_a_healthy_endpoint_nothing(succeeded in 1_u32..9, failed in 0_u32..9) {
-            let signs = Signs { succeeded, failed, ..Signs::default() };
+            let signs = Signs { failed, succeeded, ..Signs::default() };
             prop_assert!(!signs.may_change(&rules(), 0));
         }
     }
