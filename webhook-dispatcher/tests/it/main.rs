@@ -30,6 +30,7 @@ mod fanout;
 mod first_attempts;
 mod harness;
 mod health;
+mod hostile;
 mod leases;
 mod metrics;
 mod moves;
