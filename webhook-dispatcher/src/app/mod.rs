@@ -1,5 +1,6 @@
 //! The use cases: load, decide, save. Each owns its transaction and what is announced in it.
 
+mod admission;
 mod callbacks;
 mod claim;
 mod deliveries;
@@ -9,11 +10,13 @@ mod failures;
 mod fanout;
 mod first;
 mod fresh;
+mod health;
 mod housekeeping;
 mod intake;
 mod lists;
 mod lookups;
 mod measure;
+mod operations;
 mod prune;
 mod record;
 mod replays;
@@ -24,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use callbacks::CallbackRequest;
 pub use deliveries::DeliveryDetail;
-pub use endpoints::EndpointChange;
+pub use endpoints::{Backlog, EndpointChange};
 pub(crate) use first::Late;
 pub use fresh::{HandedOut, Told};
 pub use lists::{DeliveriesAsked, ListedAttempt, MessageDetail, MessagesAsked, Page};
@@ -34,10 +37,10 @@ pub use settings::Settings;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use wire::open2b::Operation;
 
-use self::{directory::Directory, fresh::Unmade, lookups::Lookups};
+use self::{directory::Directory, fresh::Unmade, health::Windows, lookups::Lookups};
 use crate::{
     config::{Config, DeliveryConfig},
-    domain::{kind::Kind, schedule::Schedule},
+    domain::{health::HealthRules, kind::Kind, schedule::Schedule},
     sender::{Job, Slots},
 };
 
@@ -74,6 +77,7 @@ pub struct App {
     replays: Arc<Notify>,
     directory: Directory,
     unmade: Unmade,
+    windows: Windows,
     lookups: Lookups,
     /// In the pipeline, for what is told to many.
     places: Arc<Semaphore>,
@@ -91,6 +95,9 @@ struct Rules {
     payload_retention: Option<Duration>,
     attempt_retention: Option<Duration>,
     held_retention: Duration,
+    health: HealthRules,
+    /// The operator's own endpoint is configured.
+    tells_operator: bool,
 }
 
 impl App {
@@ -111,12 +118,16 @@ impl App {
             ids: parts.ids(),
             sealer: Sealer::new(&config.sealing, parts.random.clone())?,
             bus_sealer: Sealer::new(&config.bus_sealing, parts.random.clone())?,
-            rules: Arc::new(Rules::new(delivery)),
+            rules: Arc::new(Rules {
+                tells_operator: config.operations.url.is_some(),
+                ..Rules::new(delivery)
+            }),
             jobs,
             wake: Arc::default(),
             replays: Arc::default(),
             directory: Directory::default(),
             unmade: Unmade::default(),
+            windows: Windows::default(),
         };
         Ok((app, taken))
     }
@@ -154,6 +165,8 @@ impl Rules {
             payload_retention: config.payload_retention(),
             attempt_retention: config.attempt_retention(),
             held_retention: config.held_retention(),
+            health: config.health(),
+            tells_operator: false,
         }
     }
 

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use super::{answer::Outcome, callback::TIME_OVER, delivery::AGED_OUT};
+use super::{
+    answer::Outcome,
+    callback::TIME_OVER,
+    delivery::{AGED_OUT, DROPPED},
+};
 
 const ANSWERED: &str = " attempts failed; the last answer was ";
 const SILENT: &str = " attempts failed; the last one: ";
@@ -43,7 +47,7 @@ impl fmt::Display for Reason {
 }
 
 /// The classes besides those of attempts' outcomes.
-const OTHER_CLASSES: [&str; 3] = ["not_installed", "aged_out", "time_over"];
+const OTHER_CLASSES: [&str; 4] = ["not_installed", "aged_out", "dropped", "time_over"];
 
 /// Every class that can be asked for.
 pub fn classes() -> impl Iterator<Item = &'static str> {
@@ -61,6 +65,7 @@ pub fn class_of(reason: &str) -> &'static str {
     }
     match reason {
         AGED_OUT => "aged_out",
+        DROPPED => "dropped",
         TIME_OVER => "time_over",
         reason if reason.starts_with(NOT_INSTALLED.0) => "not_installed",
         _ => "other",
@@ -78,6 +83,7 @@ fn class_of_status(status: u16) -> &'static str {
 pub fn patterns(class: &str) -> Vec<String> {
     match class {
         "aged_out" => return vec![AGED_OUT.to_owned()],
+        "dropped" => return vec![DROPPED.to_owned()],
         "time_over" => return vec![TIME_OVER.to_owned()],
         "not_installed" => return vec![format!("{}%", NOT_INSTALLED.0)],
         _ => {}
@@ -110,7 +116,7 @@ mod tests {
         let answered = (201..1000).map(|status| Reason::Answered { failures: 6, status }.to_string());
         let silent = Outcome::failures().map(|outcome| Reason::Silent { failures: 6, outcome }.to_string());
         let refused = (201..1000).map(|status| Reason::NotInstalled { status }.to_string());
-        let ended = [AGED_OUT.to_owned(), TIME_OVER.to_owned()];
+        let ended = [AGED_OUT, DROPPED, TIME_OVER].map(str::to_owned);
         for reason in answered.chain(silent).chain(refused).chain(ended) {
             let found: Vec<_> = classes().filter(|class| is_found_by(&reason, class)).collect();
             assert_eq!(found, [class_of(&reason)], "{reason}");
