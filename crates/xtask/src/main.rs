@@ -1,6 +1,7 @@
-//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `servers`, `up`.
+//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `chaos`, `servers`, `up`.
 
 mod bench;
+mod chaos;
 mod interop;
 mod lint;
 mod rules;
@@ -35,6 +36,9 @@ enum Chore {
     /// Measure the release build
     #[command(long_about = bench::HELP)]
     Bench(bench::Args),
+    /// Let things go wrong for ten minutes while shops buy, and judge what came of it
+    #[command(long_about = chaos::HELP)]
+    Chaos(chaos::Args),
     /// Hold the test servers for other commands
     #[command(long_about = servers::HELP)]
     Servers(servers::Args),
@@ -69,6 +73,7 @@ async fn perform(chore: Chore) -> anyhow::Result<()> {
         Chore::Lint(args) => lint::run(args).await,
         Chore::Interop(args) => interop::run(args).await,
         Chore::Bench(args) => bench::run(args).await,
+        Chore::Chaos(args) => chaos::run(args).await,
         Chore::Servers(args) => servers::run(args).await,
         Chore::Up(args) => up::run(args).await,
     }
