@@ -38,7 +38,7 @@ pub async fn run(seed: u64, form: &Form, folder: &Path) -> anyhow::Result<Report
         tokio::try_join!(inflict(&stage, &plan, begun), sell(&stage, pairs, form.length, begun),)?;
     let last = faults.iter().map(|one| one.undone_ms).max().unwrap_or(0);
     let observer = Observer::connect(&stage).await?;
-    observer.settled(&stage, load.sales.len(), form.patience).await?;
+    let unsettled = observer.settled(&stage, load.sales.len(), form.patience).await?;
     let settled_ms = begun.elapsed().as_millis();
     let report = Report {
         seed,
@@ -46,6 +46,7 @@ pub async fn run(seed: u64, form: &Form, folder: &Path) -> anyhow::Result<Report
         recovery_seconds: seconds(settled_ms.saturating_sub(last)),
         kinds: kinds(&faults),
         clocks_were_stepped: stage.has_clocks(),
+        unsettled: unsettled.map(|what| what.to_string()),
         verdict: Verdict::reach(&stage, form, &load.sales).await?,
         dead_messages: observer.dead_messages().await?,
         ended_by_themselves: stage.ended().await?.iter().map(ToString::to_string).collect(),

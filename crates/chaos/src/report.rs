@@ -19,6 +19,8 @@ pub struct Report {
     pub kinds: BTreeMap<String, usize>,
     /// Whether clocks were stepped: that needs Linux.
     pub clocks_were_stepped: bool,
+    /// What was still on its way when the patience was over.
+    pub unsettled: Option<String>,
     /// What it came to.
     pub verdict: Verdict,
     /// Messages that no consumer could take.
@@ -36,6 +38,7 @@ impl Report {
     #[must_use]
     pub fn holds(&self) -> bool {
         self.verdict.holds()
+            && self.unsettled.is_none()
             && self.dead_messages == 0
             && self.ended_by_themselves.is_empty()
             && self.surprises.is_empty()
@@ -81,6 +84,7 @@ impl fmt::Display for Report {
         });
         list(formatter, "told twice", &told_twice.collect::<Vec<_>>())?;
         list(formatter, "not on record", &verdict.unrecorded)?;
+        list(formatter, "not settled", self.unsettled.as_slice())?;
         writeln!(formatter, "dead letters      {}", self.dead_messages)?;
         list(formatter, "ended alone", &self.ended_by_themselves)?;
         list(formatter, "surprises", &self.surprises)?;
