@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
+    install::{self, Complaint},
     load::Sale,
     outlet::{Outlet, Receipt},
     plan::{Form, LOST_CAUSE},
@@ -22,6 +23,8 @@ const AT_ONCE: usize = 8;
 pub struct Verdict {
     /// Orders that were paid.
     pub sales: usize,
+    /// Installations of hosted apps.
+    pub installs: usize,
     /// Licences.
     pub licenses: usize,
     /// Deliveries of all events.
@@ -59,6 +62,7 @@ pub struct ToldTwice {
 struct Delivery {
     id: String,
     shop_id: String,
+    kind: String,
     event: String,
     state: String,
     dead_reason: Option<String>,
@@ -73,13 +77,19 @@ impl Verdict {
     }
 
     /// Looks at everything, as operators and shops see it.
-    pub async fn reach(stage: &Stage, form: &Form, sales: &[Sale]) -> anyhow::Result<Self> {
-        let mut verdict = Self { sales: sales.len(), ..Self::default() };
+    pub async fn reach(stage: &Stage, form: &Form, sales: &[Sale], installs: usize) -> anyhow::Result<Self> {
+        let mut verdict = Self { sales: sales.len(), installs, ..Self::default() };
         verdict.judge_licenses(stage, sales).await?;
         verdict.judge_what_shops_heard(stage, sales)?;
         let deliveries = deliveries(stage).await?;
         verdict.judge_deliveries(&deliveries, stage.outlets[LOST_CAUSE].shop.id(), form.schedule.len());
         verdict.judge_receipts(&deliveries, &stage.outlets);
+        for complaint in install::judge(stage).await? {
+            match complaint {
+                Complaint::Lost(what) => verdict.lost.push(what),
+                Complaint::Twice(what) => verdict.issued_twice.push(what),
+            }
+        }
         Ok(verdict)
     }
 
@@ -181,7 +191,7 @@ impl Delivery {
     /// Delivered; or, to the shop that never takes anything, dead with its reason after the whole schedule.
     fn is_settled(&self, lost_cause: &str, waits: usize) -> bool {
         let failures = self.attempts.iter().filter(|(_, outcome)| outcome != "lost").count();
-        let is_lost_cause = self.shop_id == lost_cause;
+        let is_lost_cause = self.shop_id == lost_cause && self.kind == "webhook";
         let is_dead = self.state == "dead" && self.dead_reason.is_some() && failures > waits;
         if is_lost_cause { is_dead } else { self.state == "delivered" }
     }
@@ -210,6 +220,7 @@ fn delivery(body: &Value) -> anyhow::Result<Delivery> {
     Ok(Delivery {
         id: text(body, "id")?,
         shop_id: text(body, "instance_id")?,
+        kind: text(body, "kind")?,
         event: text(body, "event")?,
         state: text(body, "state")?,
         dead_reason: body["dead_reason"].as_str().map(str::to_owned),
@@ -229,6 +240,7 @@ mod tests {
         Delivery {
             id: "dly_1".to_owned(),
             shop_id: shop.to_owned(),
+            kind: "webhook".to_owned(),
             event: EVENT.to_owned(),
             state: state.to_owned(),
             dead_reason: (state == "dead").then(|| "enough".to_owned()),

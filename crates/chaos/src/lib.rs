@@ -7,6 +7,7 @@
 pub mod dice;
 pub mod fault;
 pub mod inflict;
+pub mod install;
 pub mod judge;
 pub mod load;
 pub mod outlet;
@@ -22,6 +23,7 @@ use tokio::time::Instant as Moment;
 
 use crate::{
     inflict::{Inflicted, inflict},
+    install::install_all,
     judge::Verdict,
     load::sell,
     plan::Form,
@@ -47,10 +49,10 @@ pub async fn run(seed: u64, form: &Form, folder: &Path) -> anyhow::Result<Report
         kinds: kinds(&faults),
         clocks_were_stepped: stage.has_clocks(),
         unsettled: unsettled.map(|what| what.to_string()),
-        verdict: Verdict::reach(&stage, form, &load.sales).await?,
+        verdict: Verdict::reach(&stage, form, &load.sales, installs).await?,
         dead_messages: observer.dead_messages().await?,
         ended_by_themselves: stage.ended().await?.iter().map(ToString::to_string).collect(),
-        surprises: load.surprises,
+        surprises: [load.surprises, refused].concat(),
         faults,
     };
     report.write(folder)?;

@@ -25,6 +25,8 @@ pub struct Form {
     pub shops: usize,
     /// Every shop but the lost cause buys every app.
     pub apps: usize,
+    /// Every shop installs so many hosted apps.
+    pub hosted: usize,
     /// Seconds after each failed attempt; longer in sum than any receiver is bad.
     pub schedule: Vec<u64>,
     /// So long everything may take to be settled after the last fault.
@@ -42,6 +44,7 @@ impl Form {
             scale: 1.0,
             shops: 31,
             apps: sales.div_ceil(30),
+            hosted: 4,
             schedule: vec![1, 1, 2, 3, 4, 5, 6, 7, 8, 8],
             patience: Duration::from_mins(5),
         }
@@ -56,6 +59,7 @@ impl Form {
             scale: 0.25,
             shops: 9,
             apps: 6,
+            hosted: 2,
             schedule: vec![1, 1, 2, 2, 3, 3],
             patience: Duration::from_mins(3),
         }

@@ -21,6 +21,8 @@ const DEAD: &str = "DEAD";
 pub struct Unsettled {
     /// Orders that were paid and have no licence.
     pub unlicensed: i64,
+    /// Installations of which nobody knows yet how they end.
+    pub installing: i64,
     /// Deliveries that are pending or held.
     pub deliveries: i64,
     /// Messages in outboxes.
@@ -31,16 +33,16 @@ pub struct Unsettled {
 
 impl Unsettled {
     fn is_nothing(&self) -> bool {
-        *self == Self { unlicensed: 0, deliveries: 0, outboxes: 0, messages: 0 }
+        *self == Self { unlicensed: 0, installing: 0, deliveries: 0, outboxes: 0, messages: 0 }
     }
 }
 
 impl fmt::Display for Unsettled {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { unlicensed, deliveries, outboxes, messages } = self;
+        let Self { unlicensed, installing, deliveries, outboxes, messages } = self;
         write!(
             formatter,
-            "{unlicensed} sales without a licence, {deliveries} deliveries, {outboxes} messages in outboxes, \
+            "{unlicensed} sales without a licence, {installing} installations, {deliveries} deliveries, {outboxes} messages in outboxes, \
              {messages} on the bus"
         )
     }
@@ -89,6 +91,7 @@ impl Observer {
         let licenses = self.count("SELECT count(*) FROM license.licenses").await?;
         let told = "SELECT count(*) FROM webhooks.deliveries WHERE event = 'license-issued'";
         let open = "SELECT count(*) FROM webhooks.deliveries WHERE state IN ('pending', 'held')";
+        let installing = "SELECT count(*) FROM license.installations WHERE state = 'installing'";
         let untold = (licenses - self.count(told).await?).max(0);
         let mut outboxes = 0;
         for schema in OUTBOXES {
@@ -97,6 +100,7 @@ impl Observer {
         }
         Ok(Unsettled {
             unlicensed: (sales - licenses).max(0),
+            installing: self.count(installing).await?,
             deliveries: untold + self.count(open).await?,
             outboxes,
             messages: self.messages().await?,

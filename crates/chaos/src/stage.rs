@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     fault::{Instance, Mood, Server, Timepiece},
+    install::Hosted,
     outlet::Outlet,
     plan::{Form, LOST_CAUSE},
 };
@@ -44,6 +45,8 @@ pub struct Stage {
     pub outlets: Vec<Outlet>,
     /// The apps on offer.
     pub apps: Vec<String>,
+    /// The hosted apps on offer.
+    pub hosted: Vec<Hosted>,
     /// The stand-in for Stripe.
     pub stripe: Stripe,
     /// Our processes.
@@ -101,7 +104,7 @@ impl Stage {
         let second = second_dispatcher(&first, vars(Instance::SecondDispatcher), folder).await?;
         let gateway_url = first.gateway_url();
         let admin = Admin::new(&gateway_url, &keys.admin_key)?;
-        let apps = publish(&admin, form.apps).await?;
+        let (apps, hosted) = publish(&admin, form).await?;
         let outlets = open_shops(&admin, &gateway_url, form.shops).await?;
         let processes = processes(first, second);
         let _clock_folder = clock_folder;
@@ -109,6 +112,7 @@ impl Stage {
             admin,
             outlets,
             apps,
+            hosted,
             stripe,
             processes,
             servers,
@@ -252,15 +256,18 @@ fn processes(first: FiveProcesses, second: Process) -> BTreeMap<Instance, Mutex<
     processes
 }
 
-async fn publish(admin: &Admin, count: usize) -> anyhow::Result<Vec<String>> {
+async fn publish(admin: &Admin, form: &Form) -> anyhow::Result<(Vec<String>, Vec<Hosted>)> {
     let vendor = admin.create_vendor(VENDOR).await?;
-    let mut apps = Vec::with_capacity(count);
-    for number in 0..count {
+    let (mut apps, mut hosted) = (Vec::with_capacity(form.apps), Vec::with_capacity(form.hosted));
+    for number in 0..form.apps {
         let package = Package::new(&format!("@{VENDOR}/app-{number}")).price_cents(4_900);
         admin.import(&vendor, &package).await?;
         apps.push(package.marketplace_id().to_owned());
     }
-    Ok(apps)
+    for number in 0..form.hosted {
+        hosted.push(Hosted::publish(admin, &vendor, number).await?);
+    }
+    Ok((apps, hosted))
 }
 
 async fn open_shops(admin: &Admin, gateway_url: &str, count: usize) -> anyhow::Result<Vec<Outlet>> {

@@ -6,8 +6,8 @@ use testkit::paths;
 use crate::run::{cargo, program, succeed};
 
 pub(crate) const HELP: &str = "\
-Runs the whole marketplace on PostgreSQL, NATS and Valkey of its own, with two dispatchers, sells through the gateway,
-and lets things go wrong, for ten minutes if nothing else is said.
+Runs the whole marketplace on PostgreSQL, NATS and Valkey of its own, with two dispatchers, sells and installs through
+the gateway, and lets things go wrong, for ten minutes if nothing else is said.
 
 A seed decides every fault: what happens, to whom, when, for how long. The same seed is the same plan on every machine.
 
@@ -18,7 +18,7 @@ A seed decides every fault: what happens, to whom, when, for how long. The same 
     clocks                 of one process, or PostgreSQL's, up to a minute fast or slow, stepped while it runs (Linux)
 
 Then all is mended, and when nothing is on its way any more it is judged: every paid order has one licence, every shop
-was told of each of its licences with right signatures, every delivery is settled, every request that a shop received
+was told of each of its licences with right signatures, every installation of a hosted app has one key, every delivery is settled, every request that a shop received
 is an attempt on record, outboxes and dead letters are empty. What a shop was told again after it had taken it is
 counted and listed by its delivery id. It ends with failure unless all of that holds.
 
@@ -28,7 +28,7 @@ counted and listed by its delivery id. It ends with failure unless all of that h
     cargo xtask chaos --short --seed 42        # the form that the tests run
 
 Everything is on the loopback address, and about two sales a second. The report (text and JSON) and what each process
-wrote are in `chaos/seed-<seed>/` of cargo's target directory. A seed that fails becomes a line of SEEDS in
+wrote are in `chaos/seed-<seed>/` of cargo's target directory. A seed that fails becomes a line of `seeds!` in
 crates/mercato/tests/chaos.rs, by the name of what broke.";
 
 #[derive(clap::Args)]
