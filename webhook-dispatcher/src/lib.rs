@@ -103,8 +103,12 @@ fn start_consumers(tasks: &mut Tasks, common: &platform::Parts, app: &App) -> an
     let licenses = consumer::tell_licenses(&common.bus, app.clone(), tasks.shutdown())?;
     let apps = consumer::follow_apps(&common.bus, app.clone(), tasks.shutdown())?;
     let callbacks = consumer::request_callbacks(&common.bus, app.clone(), tasks.shutdown())?;
+    let changes = consumer::tell_changes(&common.bus, app.clone(), tasks.shutdown())?;
+    let releases = consumer::tell_releases(&common.bus, app.clone(), tasks.shutdown())?;
     tasks.spawn("endpoints", ended(endpoints));
     tasks.spawn("licenses", ended(licenses));
+    tasks.spawn("changes", ended(changes));
+    tasks.spawn("releases", ended(releases));
     tasks.spawn("apps", ended(apps));
     tasks.spawn("callbacks", ended(callbacks));
     Ok(())

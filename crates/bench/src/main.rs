@@ -46,8 +46,10 @@ enum Benchmark {
     Sale(sale::Args),
     /// A burst from JetStream to one endpoint, beside a loop that only posts signed webhooks
     Dispatch(dispatch::Burst),
-    /// The same, spread over a hundred endpoints
+    /// The same of messages that are told to a hundred endpoints each
     #[command(name = "dispatch-100")]
+    DispatchAll(dispatch::Burst),
+    /// The same of messages that are told to one of a hundred endpoints each
     DispatchSpread(dispatch::Burst),
     /// From publish to receipt at a fixed rate, beside the 7 ms that 99 of 100 may take at most
     DispatchLatency(dispatch::Latency),
@@ -87,6 +89,7 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Feed(load) => gateway::feed(load).await?.print(),
         Benchmark::Sale(args) => sale::run(args).await?.print(),
         Benchmark::Dispatch(args) => dispatch::one_to_one(&args).await?.print(),
+        Benchmark::DispatchAll(args) => dispatch::one_to_all(&args).await?.print(),
         Benchmark::DispatchSpread(args) => dispatch::spread(&args).await?.print(),
         Benchmark::DispatchLatency(args) => dispatch::latency(&args).await?.print(),
         Benchmark::DispatchIsolation(args) => dispatch::isolation(&args).await?.print(),
@@ -104,6 +107,7 @@ async fn run_all() -> anyhow::Result<()> {
     gateway::feed(load::Load::default()).await?.print();
     sale::run(sale::Args::default()).await?.print();
     dispatch::one_to_one(&dispatch::Burst::default()).await?.print();
+    dispatch::one_to_all(&dispatch::Burst::default()).await?.print();
     dispatch::spread(&dispatch::Burst::default()).await?.print();
     dispatch::latency(&dispatch::Latency::default()).await?.print();
     dispatch::isolation(&dispatch::Isolation::default()).await?.print();

@@ -6,6 +6,7 @@ mod deliveries;
 mod directory;
 mod endpoints;
 mod failures;
+mod fanout;
 mod first;
 mod fresh;
 mod housekeeping;
@@ -21,10 +22,10 @@ pub use callbacks::CallbackRequest;
 pub use deliveries::{DeliveryDetail, Page};
 pub use endpoints::EndpointChange;
 pub(crate) use first::Late;
-pub use fresh::HandedOut;
+pub use fresh::{HandedOut, Told};
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
 pub use settings::Settings;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use wire::open2b::Operation;
 
 use self::{directory::Directory, fresh::Unmade, lookups::Lookups};
@@ -42,6 +43,10 @@ pub const FOLLOW_APPS: &str = "webhooks-apps";
 pub const REQUEST_CALLBACKS: &str = "webhooks-callbacks";
 /// Names the consumer of issued licences.
 pub const TELL_LICENSES: &str = "webhooks-licenses";
+/// Names the consumer of what happens to licences and installations later.
+pub const TELL_CHANGES: &str = "webhooks-changes";
+/// Names the consumer of releases.
+pub const TELL_RELEASES: &str = "webhooks-releases";
 
 /// A replica that dies holds up what was handed to it no longer than this.
 const MOST_SILENCE: Duration = Duration::from_secs(30);
@@ -62,6 +67,8 @@ pub struct App {
     directory: Directory,
     unmade: Unmade,
     lookups: Lookups,
+    /// In the pipeline, for what is told to many.
+    places: Arc<Semaphore>,
 }
 
 /// What the configuration decides.
@@ -80,11 +87,13 @@ impl App {
     pub fn new(config: &Config, parts: &Parts, db: Db) -> AppResult<(Self, mpsc::Receiver<Job>)> {
         let delivery = &config.delivery;
         let slots = Slots::new(delivery.concurrency, delivery.concurrency_per_endpoint);
-        // As many as can be in the pipeline, so that who hands a job over never waits.
-        let (jobs, taken) = mpsc::channel(2 * slots.capacity());
+        // As many as can be in the pipeline, so that who hands a job over never waits: from the store, of issued licences,
+        // of what changes later, and of what is told to many.
+        let (jobs, taken) = mpsc::channel(4 * slots.capacity());
         let app = Self {
             lookups: Lookups::start(db.clone()),
             db,
+            places: Arc::new(Semaphore::new(slots.capacity())),
             slots,
             clock: parts.clock.clone(),
             random: parts.random.clone(),

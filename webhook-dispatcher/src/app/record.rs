@@ -11,14 +11,13 @@ use super::{
     App,
     callbacks::Ended,
     failures::{Failure, Failures},
-    first::Late,
+    first::{First, Late},
 };
 use crate::{
     domain::{
         answer::Outcome,
         callback::Ending,
         delivery::{Next, State, Tried, after},
-        event::LICENSE_ISSUED,
         kind::Kind,
     },
     sender::{Attempt, Attempted, Finished, Job},
@@ -35,8 +34,8 @@ struct Settled {
     /// (unchanged, another replica has it).
     results: BTreeMap<(&'static str, &'static str), u64>,
     ended: Vec<Ended>,
-    /// Messages of events that nobody had recorded before.
-    messages: u64,
+    /// The events of messages that nobody had recorded before.
+    new_messages: Vec<String>,
     /// Something may have become due.
     wakes: bool,
 }
@@ -52,8 +51,8 @@ impl App {
         let (now_ms, mut settled) = (self.clock.now_ms(), Settled::default());
         let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted, now_ms);
         let mut failures = Failures::lock(&tx, batch, decide, now_ms).await?;
-        let late = self.add_first(&tx, batch, &failures, now_ms).await?;
-        settled.messages = new_messages(batch, &late);
+        let First { late, new_messages } = self.add_first(&tx, batch, &failures, now_ms).await?;
+        settled.new_messages = new_messages;
         attempt::record(&*tx, rows(batch)).await?;
         failures.change_endpoints(self, &tx, now_ms).await?;
         for failure in &failures.all {
@@ -186,11 +185,6 @@ fn is_success(finished: &Finished) -> bool {
     finished.attempt.made().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
 }
 
-fn new_messages(batch: &[Finished], late: &Late) -> u64 {
-    let first = batch.iter().filter(|finished| finished.job.fresh.is_some());
-    first.filter(|finished| !late.has(&finished.job)).count() as u64
-}
-
 /// The leases of those that came from the store.
 fn claimed(batch: &[Finished], which: impl Fn(&&Finished) -> bool) -> Vec<Lease> {
     let claimed = batch.iter().filter(|finished| finished.job.fresh.is_none());
@@ -233,7 +227,9 @@ impl Settled {
             metrics::counter!("webhook_deliveries_total", "kind" => *kind, "outcome" => *outcome)
                 .increment(*count);
         }
-        metrics::counter!("webhook_messages_total", "event" => LICENSE_ISSUED).increment(self.messages);
+        for event in self.new_messages {
+            metrics::counter!("webhook_messages_total", "event" => event).increment(1);
+        }
         let dead_letters = (Kind::Webhook.as_str(), State::Dead.as_str());
         metrics::counter!("webhook_dead_letters_total")
             .increment(self.results.get(&dead_letters).copied().unwrap_or(0));

@@ -6,12 +6,13 @@
 //! ```
 //!
 //! A first attempt is made before any row tells of it: its message stays on the bus until the recorder has written what
-//! came of it. One that has to wait for its receiver is kept in the store, leased, while it waits, so that a receiver
+//! came of it; one that is told to many, until that of the last of them. One that has to wait for its receiver is kept in the store, leased, while it waits, so that a receiver
 //! that hangs holds no place of the consumer; its result is then written like that of a claimed one. Slots bound what is in the pipeline; what finds no slot goes to the store, where the claimer finds it.
 
 mod claimer;
 mod client;
 mod gate;
+mod receipts;
 mod recorder;
 mod request;
 mod resolver;
@@ -24,10 +25,14 @@ use bytes::Bytes;
 pub use claimer::Claimer;
 pub use client::{Client, ClientSettings};
 use platform::telemetry::TraceContext;
+pub use receipts::{Receipt, Receipts};
 pub use recorder::Recorder;
 pub use request::Signed;
 pub use slots::{Slot, Slots, Turn};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 use tracing::Span;
 use wire::{open2b::AppSecret, standard_webhooks::WebhookSecret};
 pub use worker::Worker;
@@ -40,7 +45,7 @@ use crate::{
         settings::CustomHeaders,
         target::{BaseUrl, CallbackUrl},
     },
-    store::lease::Lease,
+    store::{lease::Lease, message},
 };
 
 /// What a lease must hold beyond an attempt's timeout: the time to write the result before anyone else may claim the
@@ -131,19 +136,17 @@ pub struct Job {
     pub fresh: Option<Box<Fresh>>,
 }
 
-/// What no row tells yet of a message whose first attempt is made.
+/// What no row tells yet of a delivery whose first attempt is made.
 #[derive(Debug)]
 pub struct Fresh {
-    /// `msg_…`, derived from the event.
-    pub message_id: String,
-    /// The instance that it is about.
+    /// Its message, which other deliveries may share. Its id is derived from the event.
+    pub message: Arc<message::Model>,
+    /// The instance that is told.
     pub instance_id: String,
-    /// What to tell, sealed.
-    pub sealed_body: Vec<u8>,
-    /// When it came.
-    pub created_at_ms: i64,
-    /// Told once the rows are written; the message may then leave the bus.
-    pub recorded: oneshot::Sender<()>,
+    /// Given once the rows are written; without it, the message may not leave the bus.
+    pub receipt: Receipt,
+    /// Of one among many: its place in the pipeline.
+    pub place: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {

@@ -69,8 +69,8 @@ fn tell(finished: Finished, late: &Late) {
         Attempt::Open(told) if is_late => drop(told.send(Some(fresh))),
         Attempt::Open(told) => {
             let _ = told.send(None);
-            let _ = fresh.recorded.send(());
+            fresh.receipt.give();
         }
-        Attempt::NotBegun | Attempt::Made(_) => drop(fresh.recorded.send(())),
+        Attempt::NotBegun | Attempt::Made(_) => fresh.receipt.give(),
     }
 }

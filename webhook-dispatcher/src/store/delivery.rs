@@ -1,5 +1,7 @@
 //! Deliveries: one message to one endpoint. Everything about leases is in [`super::lease`].
 
+use std::collections::HashSet;
+
 use platform::db::now_ms_sql;
 use sea_orm::{
     ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
@@ -97,8 +99,8 @@ pub async fn create(tx: &impl ConnectionTrait, delivery: Model) -> Result<(), Db
     Ok(())
 }
 
-/// Adds deliveries of events. What only a callback has is null.
-pub async fn create_all(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Result<(), DbErr> {
+/// Adds those deliveries of events that are new, and answers which those are. What only a callback has is null.
+pub async fn create_new(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Result<HashSet<String>, DbErr> {
     let all = || deliveries.iter();
     let columns = vec![
         bulk::Column::text("id", all().map(|one| one.id.clone())),
@@ -117,7 +119,17 @@ pub async fn create_all(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Resu
         bulk::Column::maybe_number("settled_at_ms", all().map(|one| one.settled_at_ms)),
         bulk::Column::text("kind", all().map(|one| one.kind.clone())),
     ];
-    bulk::insert(tx, "deliveries", columns, "").await.map(drop)
+    let new = bulk::insert(tx, "deliveries", columns, "ON CONFLICT (id) DO NOTHING RETURNING id").await?;
+    new.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// Which of these were made before, or are kept to be made.
+pub async fn list_known(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<HashSet<String>, DbErr> {
+    let columns = vec![bulk::Column::text("id", ids.into_iter())];
+    let sql =
+        |rows: &str| format!("SELECT deliveries.id FROM deliveries JOIN {rows} ON deliveries.id = given.id");
+    let known = bulk::run(db, columns, sql).await?;
+    known.iter().map(|row| row.try_get("", "id")).collect()
 }
 
 /// Counts the attempts that were begun for deliveries that had been recorded before, so that none after them has the

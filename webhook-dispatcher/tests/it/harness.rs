@@ -96,6 +96,13 @@ impl Dispatcher {
         }
     }
 
+    /// The same parts under another configuration.
+    pub(crate) async fn again(self, delivery: DeliveryConfig) -> Self {
+        let on = self.on();
+        drop(self);
+        Self::start_with(on, delivery).await
+    }
+
     /// Starts another replica on the same store and bus.
     pub(crate) async fn add_replica(&self) -> AbortHandle {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -230,6 +237,14 @@ impl Dispatcher {
     pub(crate) async fn set_disabled(&self, instance_id: &str, disabled: bool) -> AppResult<api::Endpoint> {
         let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
         self.set_endpoint_disabled(endpoint_id, disabled).await
+    }
+
+    /// The operator says which events the endpoint is told.
+    pub(crate) async fn set_events(&self, endpoint_id: String, names: &[&str]) -> api::Endpoint {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        let events = Some(api::EndpointEvents { names });
+        let ask = self.ask(api::UpdateEndpointRequest { endpoint_id, events, ..Default::default() });
+        self.client().update_endpoint(ask).await.unwrap().into_inner()
     }
 
     pub(crate) async fn set_endpoint_disabled(

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     bus::Published,
+    events::Form,
     ledger::Ledger,
     stage::{Setup, Stage},
     usage::Watch,
@@ -74,8 +75,8 @@ pub(crate) async fn latency(args: &Latency) -> anyhow::Result<Report> {
     let mut stage = Stage::open(args.endpoints, &args.setup).await?;
     let paced = at_rate(&mut stage, args.rate, args.seconds).await?;
     paced.ledger.wait(LIMIT).await?;
-    stage.store.wait_delivered(stage.issued(), LIMIT).await?;
-    stage.store.check_all_delivered(stage.issued()).await?;
+    stage.store.wait_delivered(stage.made(), LIMIT).await?;
+    stage.store.check_all_delivered(stage.made()).await?;
     let latencies = paced.latencies(|_| true);
     let stored = paced.published.iter().map(|one| one.stored - one.due).collect();
     let stored = Latencies::new(stored);
@@ -140,7 +141,7 @@ struct Paced {
 }
 
 async fn at_rate(stage: &mut Stage, rate: usize, seconds: usize) -> anyhow::Result<Paced> {
-    let (numbers, messages) = stage.issue(rate * seconds)?;
+    let (numbers, messages) = stage.make(Form::Each, rate * seconds)?;
     let ledger = stage.receiver.note_in(Ledger::new(numbers.clone(), numbers.len()));
     let watch = Watch::start(stage.processes())?;
     let published = stage.bus.publish_at_rate(&messages, rate).await?;

@@ -21,17 +21,18 @@ use wire::open2b::{AppSecret, Callback, Operation};
 use super::*;
 use crate::{
     Migrator,
-    app::{CallbackRequest, EndpointChange, FOLLOW_APPS, HandedOut},
+    app::{CallbackRequest, EndpointChange, FOLLOW_APPS, HandedOut, Told},
     config,
     domain::{
         answer::Answer,
         callback::Place,
         delivery::State,
         endpoint::Owner,
+        event::LICENSE_ISSUED,
         target::{BaseUrl, CallbackUrl},
     },
-    sender::{Fresh, Live, Recipient, Route},
-    store::{delivery, lease::Lease, serial},
+    sender::{Fresh, Live, Receipts, Recipient, Route},
+    store::{delivery, lease::Lease, message, serial},
 };
 
 const URL: &str = "https://shop.example";
@@ -75,18 +76,22 @@ impl Store {
 
     /// A first attempt that was answered so.
     fn first(&self, event_id: &str, attempt: i64, answer: Answer) -> Finished {
+        self.first_to(event_id, "ep_1", attempt, answer)
+    }
+
+    /// The same to one of many.
+    fn first_to(&self, event_id: &str, endpoint_id: &str, attempt: i64, answer: Answer) -> Finished {
         let route = Route::Shop { base_url: BaseUrl::parse(URL).unwrap(), secrets: Vec::new() };
         let fresh = Fresh {
-            message_id: derive("msg", event_id, ""),
-            instance_id: "ep_1".to_owned(),
-            sealed_body: Vec::new(),
-            created_at_ms: 0,
-            recorded: tokio::sync::oneshot::channel().0,
+            message: Arc::new(message_row(event_id)),
+            instance_id: endpoint_id.to_owned(),
+            receipt: Receipts::default().expect(),
+            place: None,
         };
         let row = delivery::Model {
             attempts: attempt,
             lease_token: attempt,
-            ..delivery_row(&derive("dly", event_id, "ep_1"), "ep_1")
+            ..delivery_row(&derive("dly", event_id, endpoint_id), endpoint_id)
         };
         let job = Job { slot: None, fresh: Some(Box::new(fresh)), ..self.job(&row, route) };
         let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
@@ -186,6 +191,18 @@ fn delivery_row(id: &str, endpoint_id: &str) -> delivery::Model {
     }
 }
 
+fn message_row(event_id: &str) -> message::Model {
+    message::Model {
+        id: derive("msg", event_id, ""),
+        instance_id: String::new(),
+        event: "license-issued".to_owned(),
+        sealed_body: Vec::new(),
+        traceparent: None,
+        tracestate: None,
+        created_at_ms: 0,
+    }
+}
+
 /// The app's endpoint, and its Install in flight.
 async fn install_in_flight(store: &Store) -> (delivery::Model, CallbackUrl) {
     let (owner, url) = (Owner::App("@a/b".to_owned()), CallbackUrl::parse(URL).unwrap());
@@ -217,6 +234,10 @@ fn removal() -> CallbackRequest {
         sequence: 2,
         callback: Callback::Remove { shop: "TN81S9AUB1".to_owned() },
     }
+}
+
+fn issued() -> Told {
+    Told { event: LICENSE_ISSUED, body: "{}".into() }
 }
 
 fn busy() -> Answer {
@@ -314,10 +335,49 @@ async fn an_event_that_comes_again_after_its_record_is_not_told_again() {
     for event_id in ["evt_1", "evt_2"] {
         let again = HandedOut { event_id: event_id.to_owned(), count: 2 };
         // Nobody takes jobs here: told again, it would fail.
-        store.app.tell_license_issued(&again, "ep_1", b"{}".to_vec()).await.unwrap();
+        store.app.tell_instance(&again, "ep_1", issued()).await.unwrap();
     }
     let other = HandedOut { event_id: "evt_3".to_owned(), count: 1 };
-    assert!(store.app.tell_license_issued(&other, "ep_1", b"{}".to_vec()).await.is_err());
+    assert!(store.app.tell_instance(&other, "ep_1", issued()).await.is_err());
+}
+
+/// Of what is told to many, the delivery decides whether it is new and not the message: another hand-out has recorded
+/// some of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_of_a_message_to_many_is_added_and_the_rest_is_late() {
+    let store = Store::with_endpoints(&["ep_1", "ep_2", "ep_3"]).await;
+    let first =
+        |endpoint_id, attempt| store.first_to("evt_1", endpoint_id, attempt, Answer::status(204, None));
+    store.app.record(&[first("ep_1", 1)]).await.unwrap();
+    let again = [first("ep_1", 2), first("ep_2", 2), first("ep_3", 2)];
+    let late = store.app.record(&again).await.unwrap();
+    assert_eq!(again.map(|one| late.has(&one.job)), [true, false, false]);
+    for endpoint_id in ["ep_1", "ep_2", "ep_3"] {
+        let id = derive("dly", "evt_1", endpoint_id);
+        assert!(store.is_in(&id, State::Delivered).await);
+        assert_eq!(attempt::list(store.app.db.read(), &id).await.unwrap().len(), 2, "one was lost or late");
+    }
+}
+
+/// They name the messages in opposite orders, and each has its first when the others are let go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_that_tell_the_same_to_many_do_not_wait_for_each_other() {
+    let store = Store::with_endpoints(&["ep_1", "ep_2"]).await;
+    let first = |(event, endpoint_id)| store.first_to(event, endpoint_id, 1, Answer::status(204, None));
+    let batches = [
+        [("evt_1", "ep_1"), ("evt_2", "ep_1"), ("evt_1", "ep_2"), ("evt_2", "ep_2")].map(first).into(),
+        [("evt_2", "ep_2"), ("evt_1", "ep_2"), ("evt_2", "ep_1"), ("evt_1", "ep_1")].map(first).into(),
+    ];
+    let batches = batches.map(|mut batch: Vec<Finished>| {
+        batch.sort_by(|a, b| a.job.lease.delivery_id.cmp(&b.job.lease.delivery_id));
+        batch
+    });
+    store.record_at_once("LOCK TABLE messages IN EXCLUSIVE MODE", batches).await;
+    for (event_id, endpoint_id) in
+        [("evt_1", "ep_1"), ("evt_2", "ep_1"), ("evt_1", "ep_2"), ("evt_2", "ep_2")]
+    {
+        assert!(store.is_in(&derive("dly", event_id, endpoint_id), State::Delivered).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
