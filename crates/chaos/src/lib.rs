@@ -36,8 +36,11 @@ use crate::{
 pub async fn run(seed: u64, form: &Form, folder: &Path) -> anyhow::Result<Report> {
     let stage = Arc::new(Stage::start(form, folder).await.context("the marketplace could not be started")?);
     let (plan, pairs, begun) = (form.plan(seed), form.sales(seed), Moment::now());
-    let (faults, load) =
-        tokio::try_join!(inflict(&stage, &plan, begun), sell(&stage, pairs, form.length, begun),)?;
+    let (faults, load, (installs, refused)) = tokio::try_join!(
+        inflict(&stage, &plan, begun),
+        sell(&stage, pairs, form.length, begun),
+        install_all(&stage, form.length, begun),
+    )?;
     let last = faults.iter().map(|one| one.undone_ms).max().unwrap_or(0);
     let observer = Observer::connect(&stage).await?;
     let unsettled = observer.settled(&stage, load.sales.len(), form.patience).await?;

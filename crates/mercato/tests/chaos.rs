@@ -24,5 +24,8 @@ async fn hold(seed: u64) {
     let folder = stage::folder(&format!("test-{seed}")).unwrap();
     let report = chaos::run(seed, &Form::short(), &folder).await.unwrap();
     assert!(report.holds(), "seed {seed}; logs: {}\n{report}", folder.display());
-    assert!(report.verdict.sales > 50 && report.verdict.installs > 10 && report.faults.len() >= 10, "{report}");
+    assert!(
+        report.verdict.sales > 50 && report.verdict.installs > 10 && report.faults.len() >= 10,
+        "{report}"
+    );
 }

@@ -33,6 +33,7 @@ mod leases;
 mod metrics;
 mod moves;
 mod operators;
+mod outage;
 mod serials;
 mod settings;
 mod tracing;
