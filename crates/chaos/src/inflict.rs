@@ -53,7 +53,7 @@ pub async fn inflict(stage: &Arc<Stage>, plan: &[Planned], begun: Moment) -> any
 }
 
 fn is_possible(stage: &Stage, fault: &Fault) -> bool {
-    !matches!(fault, Fault::Clock(..)) || stage.has_clocks()
+    !matches!(fault, Fault::Clock(..)) || stage.ground.has_clocks()
 }
 
 async fn happen(stage: &Stage, Planned { lasts, fault, .. }: Planned) -> anyhow::Result<()> {
@@ -65,15 +65,15 @@ async fn happen(stage: &Stage, Planned { lasts, fault, .. }: Planned) -> anyhow:
         Fault::FreezeServer(server) => with_server(stage, server, Down::Frozen, lasts).await,
         Fault::FillDisk => fill_disk(stage, lasts).await,
         Fault::Link(instance, server, weather) => {
-            stage.weather(instance, server, weather);
+            stage.ground.weather(instance, server, weather);
             sleep(lasts).await;
-            stage.weather(instance, server, Weather::Clear);
+            stage.ground.weather(instance, server, Weather::Clear);
             Ok(())
         }
         Fault::AllLinks(server, weather) => {
-            stage.weather_for_all(server, weather);
+            stage.ground.weather_for_all(server, weather);
             sleep(lasts).await;
-            stage.weather_for_all(server, Weather::Clear);
+            stage.ground.weather_for_all(server, Weather::Clear);
             Ok(())
         }
         Fault::Receiver(shop, mood) => {
@@ -119,9 +119,9 @@ enum Down {
 
 async fn with_server(stage: &Stage, server: Server, how: Down, lasts: Duration) -> anyhow::Result<()> {
     match server {
-        Server::Postgres => down(stage.servers.postgres.lock().await.server(), how, lasts).await,
-        Server::Nats => down(stage.servers.nats.lock().await.server(), how, lasts).await,
-        Server::Valkey => down(stage.servers.valkey.lock().await.server(), how, lasts).await,
+        Server::Postgres => down(stage.ground.servers.postgres.lock().await.server(), how, lasts).await,
+        Server::Nats => down(stage.ground.servers.nats.lock().await.server(), how, lasts).await,
+        Server::Valkey => down(stage.ground.servers.valkey.lock().await.server(), how, lasts).await,
     }
 }
 
@@ -140,14 +140,14 @@ async fn down(server: &mut Child, how: Down, lasts: Duration) -> anyhow::Result<
 }
 
 async fn fill_disk(stage: &Stage, lasts: Duration) -> anyhow::Result<()> {
-    let mut nats = stage.servers.nats.lock().await;
+    let mut nats = stage.ground.servers.nats.lock().await;
     nats.restart_full().await?;
     sleep(lasts).await;
     nats.restart_with_room().await
 }
 
 async fn step(stage: &Stage, timepiece: Timepiece, by_ms: i64, lasts: Duration) -> anyhow::Result<()> {
-    let Some(clock) = stage.clock(timepiece) else { return Ok(()) };
+    let Some(clock) = stage.ground.clock(timepiece) else { return Ok(()) };
     let by = Duration::from_millis(by_ms.unsigned_abs());
     if by_ms > 0 {
         clock.fast_by(by)?

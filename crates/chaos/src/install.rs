@@ -6,14 +6,17 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use testkit::market::{Admin, AppBackend, Consent, Package, Vendor};
 use tokio::{
+    sync::Semaphore,
     task::JoinSet,
     time::{Instant as Moment, sleep, sleep_until},
 };
 
-use crate::stage::Stage;
+use crate::{load, stage::Stage};
 
 const READ: &str = "api:orders.read";
-const PAUSE: Duration = Duration::from_millis(300);
+/// So many shops are at it at once.
+const AT_ONCE: usize = 4;
+const PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A hosted app on offer, free, with its backend.
@@ -80,12 +83,15 @@ pub async fn install_all(
 ) -> anyhow::Result<(usize, Vec<String>)> {
     let wanted: Vec<_> = pairs(stage).collect();
     let pause = length.div_f64(f64::from(u32::try_from(wanted.len().max(1))?));
-    let (mut running, mut next) = (JoinSet::new(), begun);
+    let (mut running, mut next, room) = (JoinSet::new(), begun, Arc::new(Semaphore::new(AT_ONCE)));
     for (shop, app) in wanted {
         sleep_until(next).await;
         next += pause;
-        let stage = Arc::clone(stage);
-        running.spawn(async move { install(&stage, shop, app).await });
+        let (stage, place) = (Arc::clone(stage), Arc::clone(&room).acquire_owned().await?);
+        running.spawn(async move {
+            let _place = place;
+            install(&stage, shop, app).await
+        });
     }
     let (mut taken, mut surprises) = (0, Vec::new());
     while let Some(done) = running.join_next().await {
@@ -113,7 +119,7 @@ async fn install(stage: &Stage, shop: usize, app: usize) -> anyhow::Result<()> {
             Ok(reply) => return reply.success(),
             Err(error) => Some(error),
         };
-        anyhow::ensure!(Moment::now() < give_up, "{app} could not be installed: {error:?}");
+        anyhow::ensure!(Moment::now() < give_up, "{app} could not be installed: {}", load::told(error));
         sleep(PAUSE).await;
     }
 }

@@ -50,7 +50,7 @@ pub async fn run(seed: u64, form: &Form, folder: &Path) -> anyhow::Result<Report
         fault_seconds: seconds(last),
         recovery_seconds: seconds(settled_ms.saturating_sub(last)),
         kinds: kinds(&faults),
-        clocks_were_stepped: stage.has_clocks(),
+        clocks_were_stepped: stage.ground.has_clocks(),
         unsettled: unsettled.map(|what| what.to_string()),
         verdict: Verdict::reach(&stage, form, &load.sales, installs).await?,
         dead_messages: observer.dead_messages().await?,

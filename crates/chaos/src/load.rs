@@ -5,14 +5,17 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use testkit::market::Order;
 use tokio::{
+    sync::Semaphore,
     task::JoinSet,
     time::{Instant as Moment, sleep, sleep_until},
 };
 
 use crate::stage::Stage;
 
+/// So many shops are at it at once: an outage must not end in a crowd that is an outage of its own.
+const AT_ONCE: usize = 16;
 /// A shop that gets no answer, or is told to come back, asks again after so long.
-const PAUSE: Duration = Duration::from_millis(300);
+const PAUSE: Duration = Duration::from_secs(1);
 /// And gives up after so long.
 const PATIENCE: Duration = Duration::from_mins(4);
 
@@ -32,7 +35,7 @@ pub struct Sale {
 pub struct Load {
     /// What was sold.
     pub sales: Vec<Sale>,
-    /// Answers that no outage explains, each once with its count at the end.
+    /// Answers that no outage explains, and shops that have given up.
     pub surprises: Vec<String>,
 }
 
@@ -44,13 +47,16 @@ pub async fn sell(
     begun: Moment,
 ) -> anyhow::Result<Load> {
     let pause = length.div_f64(f64::from(u32::try_from(pairs.len().max(1))?));
-    let mut running = JoinSet::new();
+    let (mut running, room) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
     let mut next = begun;
     for (shop, app) in pairs {
         sleep_until(next).await;
         next += pause;
-        let stage = Arc::clone(stage);
-        running.spawn(async move { sell_one(&stage, shop, app).await });
+        let (stage, place) = (Arc::clone(stage), Arc::clone(&room).acquire_owned().await?);
+        running.spawn(async move {
+            let _place = place;
+            sell_one(&stage, shop, app).await
+        });
     }
     let mut load = Load::default();
     while let Some(done) = running.join_next().await {
@@ -65,7 +71,7 @@ pub async fn sell(
 async fn sell_one(stage: &Stage, shop: usize, app: usize) -> anyhow::Result<Sale> {
     let app = stage.apps[app].clone();
     let order = order(stage, shop, &app).await?;
-    stage.stripe.pay(&order.session_id).await?;
+    stage.ground.stripe.pay(&order.session_id).await?;
     Ok(Sale { shop, app, order_id: order.id })
 }
 
@@ -77,9 +83,13 @@ async fn order(stage: &Stage, shop: usize, app: &str) -> anyhow::Result<Order> {
             Ok(reply) => return read(&reply.ok()?),
             Err(error) => Some(error),
         };
-        anyhow::ensure!(Moment::now() < give_up, "shop-{shop} could not order {app}: {error:?}");
+        anyhow::ensure!(Moment::now() < give_up, "shop-{shop} could not order {app}: {}", told(error));
         sleep(PAUSE).await;
     }
+}
+
+pub(crate) fn told(error: Option<anyhow::Error>) -> String {
+    error.map(|error| format!("{error:#}")).unwrap_or_default()
 }
 
 fn read(order: &Value) -> anyhow::Result<Order> {

@@ -57,9 +57,11 @@ pub struct Observer {
 impl Observer {
     /// Connects.
     pub async fn connect(stage: &Stage) -> anyhow::Result<Self> {
-        let store =
-            Database::connect(stage.database_url.as_str()).await.context("PostgreSQL does not answer")?;
-        let bus = async_nats::connect(&stage.nats_url).await.context("NATS does not answer")?;
+        let store = Database::connect(stage.ground.backing.database_url.as_str())
+            .await
+            .context("PostgreSQL does not answer")?;
+        let bus =
+            async_nats::connect(&stage.ground.backing.nats_url).await.context("NATS does not answer")?;
         Ok(Self { store, bus: jetstream::new(bus) })
     }
 

@@ -39,24 +39,29 @@ const LEASE_SECONDS: &str = "8";
 
 /// Everything that runs; it ends with this value.
 pub struct Stage {
+    // In the order in which they end: who calls before who is called.
     /// The operator.
     pub admin: Admin,
-    /// The shops.
-    pub outlets: Vec<Outlet>,
     /// The apps on offer.
     pub apps: Vec<String>,
-    /// The hosted apps on offer.
-    pub hosted: Vec<Hosted>,
-    /// The stand-in for Stripe.
-    pub stripe: Stripe,
     /// Our processes.
     pub processes: BTreeMap<Instance, Mutex<Process>>,
+    /// The shops.
+    pub outlets: Vec<Outlet>,
+    /// The hosted apps on offer.
+    pub hosted: Vec<Hosted>,
     /// What they run on.
+    pub ground: Ground,
+}
+
+/// What our processes run on, and the ways to it.
+pub struct Ground {
+    /// The stand-in for Stripe.
+    pub stripe: Stripe,
+    /// The servers.
     pub servers: Servers,
-    /// Past the proxies.
-    pub database_url: String,
-    /// Past the proxies.
-    pub nats_url: String,
+    /// Their addresses, past the proxies.
+    pub backing: Backing,
     links: Links,
     clocks: Clocks,
     _clock_folder: TempDir,
@@ -75,15 +80,13 @@ pub struct Servers {
 type Links = BTreeMap<(Instance, Server), Proxy>;
 type Clocks = BTreeMap<Timepiece, SteppedClock>;
 
-impl Stage {
-    /// Starts it all; each process appends to `<folder>/<name>.log`.
-    pub async fn start(form: &Form, folder: &Path) -> anyhow::Result<Self> {
-        let (keys, plan, root) = (Keys::generate(), market::Plan::new()?, default_root()?);
-        let (clock_folder, clocks) = clocks()?;
+impl Ground {
+    /// Starts the servers, and a proxy for each connection that one of ours will hold.
+    async fn lay(keys: &Keys, stripe_webhook_url: &str) -> anyhow::Result<Self> {
+        let (root, (_clock_folder, clocks)) = (default_root()?, clocks()?);
         let store_clock = clocks.get(&Timepiece::Store).map(SteppedClock::vars).into_iter().flatten();
-        let webhook_url = plan.stripe_webhook_url();
         let (stripe, postgres, nats, valkey) = tokio::try_join!(
-            Stripe::start(&keys, &webhook_url, None),
+            Stripe::start(keys, stripe_webhook_url, None),
             Postgres::start_with(&root, store_clock),
             Nats::start(&root),
             Valkey::start(&root),
@@ -94,34 +97,25 @@ impl Stage {
             redis_url: valkey.url(),
             stripe_url: stripe.url().to_owned(),
         };
-        let (database_url, nats_url) = (backing.database_url.clone(), backing.nats_url.clone());
         let mut servers =
             Servers { postgres: Mutex::new(postgres), nats: Mutex::new(nats), valkey: Mutex::new(valkey) };
         let links = links(&mut servers).await?;
-        let vars = |instance| vars(instance, &backing, &links, &clocks);
-        let options = options(form, vars);
-        let first = plan.start(keys.clone(), backing.clone(), options, folder).await?;
-        let second = second_dispatcher(&first, vars(Instance::SecondDispatcher), folder).await?;
-        let gateway_url = first.gateway_url();
-        let admin = Admin::new(&gateway_url, &keys.admin_key)?;
-        let (apps, hosted) = publish(&admin, form).await?;
-        let outlets = open_shops(&admin, &gateway_url, form.shops).await?;
-        let processes = processes(first, second);
-        let _clock_folder = clock_folder;
-        Ok(Self {
-            admin,
-            outlets,
-            apps,
-            hosted,
-            stripe,
-            processes,
-            servers,
-            database_url,
-            nats_url,
-            links,
-            clocks,
-            _clock_folder,
-        })
+        Ok(Self { stripe, servers, backing, links, clocks, _clock_folder })
+    }
+
+    /// What one process is told: its own way to each server, and its own clock.
+    fn vars(&self, instance: Instance) -> Vec<(String, String)> {
+        let servers = [
+            (Server::Postgres, "DATABASE_URL", &self.backing.database_url),
+            (Server::Nats, "NATS_URL", &self.backing.nats_url),
+            (Server::Valkey, "REDIS_URL", &self.backing.redis_url),
+        ];
+        let through = |(server, name, url): (Server, &str, &String)| {
+            let link = self.links.get(&(instance, server))?;
+            Some((name.to_owned(), at(url, link.address())))
+        };
+        let clock = self.clocks.get(&Timepiece::Of(instance)).map(SteppedClock::vars);
+        servers.into_iter().filter_map(through).chain(clock.into_iter().flatten()).collect()
     }
 
     /// Changes a connection's weather.
@@ -147,6 +141,22 @@ impl Stage {
     #[must_use]
     pub fn clock(&self, timepiece: Timepiece) -> Option<&SteppedClock> {
         self.clocks.get(&timepiece)
+    }
+}
+
+impl Stage {
+    /// Starts it all; each process appends to `<folder>/<name>.log`.
+    pub async fn start(form: &Form, folder: &Path) -> anyhow::Result<Self> {
+        let (keys, plan) = (Keys::generate(), market::Plan::new()?);
+        let ground = Ground::lay(&keys, &plan.stripe_webhook_url()).await?;
+        let options = options(form, |instance| ground.vars(instance));
+        let first = plan.start(keys.clone(), ground.backing.clone(), options, folder).await?;
+        let second = second_dispatcher(&first, ground.vars(Instance::SecondDispatcher), folder).await?;
+        let gateway_url = first.gateway_url();
+        let admin = Admin::new(&gateway_url, &keys.admin_key)?;
+        let (apps, hosted) = publish(&admin, form).await?;
+        let outlets = open_shops(&admin, &gateway_url, form.shops).await?;
+        Ok(Self { admin, apps, processes: processes(first, second), outlets, hosted, ground })
     }
 
     /// One of our processes.
@@ -198,21 +208,6 @@ async fn links(servers: &mut Servers) -> anyhow::Result<Links> {
         }
     }
     Ok(links)
-}
-
-/// What one process is told: its own way to each server, and its own clock.
-fn vars(instance: Instance, backing: &Backing, links: &Links, clocks: &Clocks) -> Vec<(String, String)> {
-    let servers = [
-        (Server::Postgres, "DATABASE_URL", &backing.database_url),
-        (Server::Nats, "NATS_URL", &backing.nats_url),
-        (Server::Valkey, "REDIS_URL", &backing.redis_url),
-    ];
-    let through = |(server, name, url): (Server, &str, &String)| {
-        let link = links.get(&(instance, server))?;
-        Some((name.to_owned(), at(url, link.address())))
-    };
-    let clock = clocks.get(&Timepiece::Of(instance)).map(SteppedClock::vars);
-    servers.into_iter().filter_map(through).chain(clock.into_iter().flatten()).collect()
 }
 
 /// The URL with another port of the loopback address.

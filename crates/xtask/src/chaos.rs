@@ -18,9 +18,10 @@ A seed decides every fault: what happens, to whom, when, for how long. The same 
     clocks                 of one process, or PostgreSQL's, up to a minute fast or slow, stepped while it runs (Linux)
 
 Then all is mended, and when nothing is on its way any more it is judged: every paid order has one licence, every shop
-was told of each of its licences with right signatures, every installation of a hosted app has one key, every delivery is settled, every request that a shop received
-is an attempt on record, outboxes and dead letters are empty. What a shop was told again after it had taken it is
-counted and listed by its delivery id. It ends with failure unless all of that holds.
+was told of each of its licences with right signatures, every installation of a hosted app has one key, every delivery
+is settled, every request that a shop received is an attempt on record, outboxes and dead letters are empty. What a
+shop was told again after it had taken it is counted and listed by its delivery id. It ends with failure unless all of
+that holds.
 
     cargo xtask chaos                          # ten minutes, a seed by chance, which it prints
     cargo xtask chaos --minutes 3 --seed 42    # the faults of seed 42
