@@ -150,9 +150,9 @@ async fn step(stage: &Stage, timepiece: Timepiece, by_ms: i64, lasts: Duration) 
     let Some(clock) = stage.ground.clock(timepiece) else { return Ok(()) };
     let by = Duration::from_millis(by_ms.unsigned_abs());
     if by_ms > 0 {
-        clock.fast_by(by)?
+        clock.fast_by(by)?;
     } else {
-        clock.slow_by(by)?
+        clock.slow_by(by)?;
     }
     sleep(lasts).await;
     clock.right()

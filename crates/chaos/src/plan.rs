@@ -101,7 +101,7 @@ enum Card {
 /// After its end, a subject is left alone for so long.
 const REST: Duration = Duration::from_secs(2);
 /// A step of a clock within the five minutes for which a signature is good, on both sides.
-const LONGEST_STEP_MS: f64 = 60_000.0;
+const LONGEST_STEP: Duration = Duration::from_mins(1);
 
 struct Planner<'a> {
     form: &'a Form,
@@ -180,10 +180,10 @@ impl Planner<'_> {
         LOST_CAUSE + 1 + self.dice.below(self.form.shops - 1)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "at most a minute in milliseconds")]
     fn step(&mut self) -> i64 {
-        let longest = Duration::from_millis((LONGEST_STEP_MS * self.form.scale.powi(2)) as u64);
-        let step = self.dice.between(Duration::from_millis(500), longest).as_millis() as i64;
+        let longest = LONGEST_STEP.mul_f64(self.form.scale.powi(2));
+        let step = self.dice.between(Duration::from_millis(500), longest).as_millis();
+        let step = i64::try_from(step).unwrap_or(0);
         if self.dice.coin() { step } else { -step }
     }
 

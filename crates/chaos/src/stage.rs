@@ -83,7 +83,7 @@ type Clocks = BTreeMap<Timepiece, SteppedClock>;
 impl Ground {
     /// Starts the servers, and a proxy for each connection that one of ours will hold.
     async fn lay(keys: &Keys, stripe_webhook_url: &str) -> anyhow::Result<Self> {
-        let (root, (_clock_folder, clocks)) = (default_root()?, clocks()?);
+        let (root, (clock_folder, clocks)) = (default_root()?, clocks()?);
         let store_clock = clocks.get(&Timepiece::Store).map(SteppedClock::vars).into_iter().flatten();
         let (stripe, postgres, nats, valkey) = tokio::try_join!(
             Stripe::start(keys, stripe_webhook_url, None),
@@ -100,7 +100,7 @@ impl Ground {
         let mut servers =
             Servers { postgres: Mutex::new(postgres), nats: Mutex::new(nats), valkey: Mutex::new(valkey) };
         let links = links(&mut servers).await?;
-        Ok(Self { stripe, servers, backing, links, clocks, _clock_folder })
+        Ok(Self { stripe, servers, backing, links, clocks, _clock_folder: clock_folder })
     }
 
     /// What one process is told: its own way to each server, and its own clock.

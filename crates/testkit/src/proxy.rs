@@ -121,7 +121,7 @@ async fn pump(
 
 async fn cut(mut weather: watch::Receiver<Weather>) {
     if weather.wait_for(|now| *now == Weather::Cut).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -55,10 +55,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (profile, build) = if args.release { ("release", &["--release"][..]) } else { ("debug", &[][..]) };
     succeed(cargo(&[&["build", "--workspace", "--bins"], build].concat())).await?;
     let mut command = program(paths::target_dir()?.join(profile).join("chaos"), &[]);
-    match args.short {
-        true => command.arg("--short"),
-        false => command.arg("--minutes").arg(args.minutes.to_string()),
-    };
+    if args.short {
+        command.arg("--short");
+    } else {
+        command.arg("--minutes").arg(args.minutes.to_string());
+    }
     command.args(args.seed.map(|seed| format!("--seed={seed}"))).args(args.plan.then_some("--plan"));
     succeed(command).await.context("it does not hold")
 }
