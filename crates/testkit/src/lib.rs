@@ -17,9 +17,13 @@ mod port;
 mod probe;
 pub mod process;
 pub mod proxy;
+#[cfg(feature = "raw")]
+pub mod raw;
 #[cfg(feature = "http")]
 pub mod receiver;
 pub mod servers;
+#[cfg(feature = "raw")]
+pub mod tls;
 
 pub use eventually::{Log, eventually};
 pub use port::{free_port, free_ports, local_address};

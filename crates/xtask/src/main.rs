@@ -1,7 +1,8 @@
-//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `chaos`, `servers`, `up`.
+//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `chaos`, `fuzz`, `servers`, `up`.
 
 mod bench;
 mod chaos;
+mod fuzz;
 mod interop;
 mod lint;
 mod rules;
@@ -39,6 +40,9 @@ enum Chore {
     /// Let things go wrong for ten minutes while shops buy, and judge what came of it
     #[command(long_about = chaos::HELP)]
     Chaos(chaos::Args),
+    /// Search for bytes that break a reader of strangers' bytes
+    #[command(long_about = fuzz::HELP)]
+    Fuzz(fuzz::Args),
     /// Hold the test servers for other commands
     #[command(long_about = servers::HELP)]
     Servers(servers::Args),
@@ -74,6 +78,7 @@ async fn perform(chore: Chore) -> anyhow::Result<()> {
         Chore::Interop(args) => interop::run(args).await,
         Chore::Bench(args) => bench::run(args).await,
         Chore::Chaos(args) => chaos::run(args).await,
+        Chore::Fuzz(args) => fuzz::run(args).await,
         Chore::Servers(args) => servers::run(args).await,
         Chore::Up(args) => up::run(args).await,
     }
