@@ -56,6 +56,8 @@ pub async fn serve(config: Config, common: platform::Parts, shutdown: Shutdown) 
 pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Result<()> {
     let Parts { common, db, grpc } = parts;
     let (app, jobs) = App::new(&config, &common, db.clone())?;
+    let operations = config.operations.endpoint().map_err(anyhow::Error::msg)?;
+    app.configure_operations(operations.as_ref()).await?;
     let mut tasks = Tasks::new(shutdown);
     let settings = config.delivery.client().context("delivery.extra_roots")?;
     let client = Client::new(&settings, common.clock.clone());

@@ -51,7 +51,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let targets = chosen(targets(&folder())?, args.target.as_deref())?;
     if args.list {
-        targets.iter().for_each(|target| println!("{target}"));
+        println!("{}", targets.join("\n"));
         return Ok(());
     }
     let tools = Tools::find().await?;

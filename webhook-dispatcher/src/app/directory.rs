@@ -14,7 +14,12 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::App;
 use crate::{
-    domain::{endpoint::Owner, settings::Subscription},
+    domain::{
+        circuit,
+        endpoint::Owner,
+        health::{ACTIVE, Health},
+        settings::Subscription,
+    },
     sender::Recipient,
     store::endpoint,
 };
@@ -28,12 +33,18 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Known {
     pub(super) instance_id: String,
     pub(super) recipient: Arc<Recipient>,
-    pub(super) is_disabled: bool,
-    pub(super) throttled_until_ms: i64,
+    pub(super) rate: Option<u32>,
+    health: Health,
     subscription: Subscription,
 }
 
 impl Known {
+    /// Whether a first attempt may be made now. One that probes a circuit is never a first one: that it is the only one
+    /// is agreed on in the store.
+    pub(super) fn takes(&self, now_ms: i64) -> bool {
+        self.health.state(now_ms) == ACTIVE
+    }
+
     /// Whether it wants to be told of this event.
     pub(super) fn is_told(&self, event: &str) -> bool {
         self.subscription.has(event)
@@ -61,6 +72,8 @@ struct Entries {
     is_complete: bool,
     /// There, and not to be read.
     missing: BTreeSet<String>,
+    by_circuit: [u32; 3],
+    disabled: u32,
 }
 
 impl Directory {
@@ -115,14 +128,35 @@ impl Entries {
     fn put(&mut self, known: Arc<Known>) {
         let endpoint_id = &known.recipient.endpoint_id;
         self.missing.remove(endpoint_id);
-        self.by_id.insert(endpoint_id.clone(), Arc::clone(&known));
+        let before = self.by_id.insert(endpoint_id.clone(), Arc::clone(&known));
+        self.count(before.as_deref(), Some(&known));
         self.by_instance.insert(known.instance_id.clone(), known);
+        self.measure();
     }
 
     fn remove(&mut self, endpoint_id: &str) {
         if let Some(known) = self.by_id.remove(endpoint_id) {
             self.by_instance.remove(&known.instance_id);
+            self.count(Some(&known), None);
         }
+    }
+
+    fn count(&mut self, before: Option<&Known>, after: Option<&Known>) {
+        if let Some(known) = before {
+            self.by_circuit[index(known)] -= 1;
+            self.disabled -= u32::from(known.health.standing.is_disabled());
+        }
+        if let Some(known) = after {
+            self.by_circuit[index(known)] += 1;
+            self.disabled += u32::from(known.health.standing.is_disabled());
+        }
+    }
+
+    fn measure(&self) {
+        for ((_, name), count) in circuit::STATES.into_iter().zip(self.by_circuit) {
+            metrics::gauge!("webhook_endpoints", "circuit" => name).set(count);
+        }
+        metrics::gauge!("webhook_endpoints_disabled").set(self.disabled);
     }
 }
 
@@ -234,11 +268,16 @@ impl App {
         Ok(Arc::new(Known {
             instance_id: row.instance_id.clone().unwrap_or_default(),
             recipient: Arc::new(self.recipient(row)?),
-            is_disabled: row.is_disabled(),
-            throttled_until_ms: row.throttled_until_ms,
+            rate: row.rate(),
+            health: row.health(),
             subscription: row.subscription(),
         }))
     }
+}
+
+fn index(known: &Known) -> usize {
+    let state = known.health.circuit.state;
+    circuit::STATES.iter().position(|(one, _)| *one == state).unwrap_or(0)
 }
 
 fn changed(message: &Message) -> Option<String> {

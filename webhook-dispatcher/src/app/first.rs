@@ -141,12 +141,16 @@ fn as_its_endpoint(
     now_ms: i64,
 ) -> delivery::Model {
     let endpoint = failures.endpoint_of(job);
+    let not_before_ms = job.fresh.as_ref().map_or(0, |fresh| fresh.not_before_ms);
     let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
     let state = if is_disabled { State::Held } else { State::Pending };
     delivery::Model {
         state: state.as_str().to_owned(),
         held_since_ms: is_disabled.then_some(now_ms),
-        next_attempt_at_ms: endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms).max(now_ms),
+        next_attempt_at_ms: endpoint
+            .map_or(0, |endpoint| endpoint.health().not_before_ms())
+            .max(not_before_ms)
+            .max(now_ms),
         ..waiting
     }
 }

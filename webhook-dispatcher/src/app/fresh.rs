@@ -17,7 +17,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{App, directory::Known, intake::not_known_yet};
 use crate::{
-    sender::{Fresh, Job, Receipt, Receipts},
+    sender::{Fresh, Job, Receipt, Receipts, Slot},
     store::{lease::Lease, message},
 };
 
@@ -136,11 +136,16 @@ impl App {
     ) -> Job {
         let Telling { handed_out, message, body, .. } = telling;
         let endpoint_id = &endpoint.recipient.endpoint_id;
-        let may = !endpoint.is_disabled && endpoint.throttled_until_ms <= self.clock.now_ms();
+        let (slot, not_before_ms) = self.slot_of_first(endpoint, self.clock.now_ms());
         let unmade = self.unmade.of(&handed_out.event_id);
         let attempt = i64::try_from(handed_out.count.saturating_sub(unmade)).unwrap_or(i64::MAX).max(1);
-        let fresh =
-            Fresh { message: Arc::clone(message), instance_id: endpoint.instance_id.clone(), receipt, place };
+        let fresh = Fresh {
+            message: Arc::clone(message),
+            instance_id: endpoint.instance_id.clone(),
+            receipt,
+            place,
+            not_before_ms,
+        };
         Job {
             lease: Lease {
                 delivery_id: derive("dly", &handed_out.event_id, endpoint_id),
@@ -155,8 +160,21 @@ impl App {
             recipient: Arc::clone(&endpoint.recipient),
             body: body.clone(),
             trace: message.trace(),
-            slot: if may { self.slots.enter(endpoint_id) } else { None },
+            slot,
             fresh: Some(Box::new(fresh)),
+            is_probe: false,
+        }
+    }
+
+    /// The room for a first attempt, if it may be made now; otherwise, where the rate does not permit it, when it may.
+    fn slot_of_first(&self, endpoint: &Known, now_ms: i64) -> (Option<Slot>, i64) {
+        if !endpoint.takes(now_ms) {
+            return (None, 0);
+        }
+        let Some(slot) = self.slots.enter(&endpoint.recipient.endpoint_id) else { return (None, 0) };
+        match slot.permits(endpoint.rate, now_ms) {
+            Ok(()) => (Some(slot), 0),
+            Err(not_before_ms) => (None, not_before_ms),
         }
     }
 }

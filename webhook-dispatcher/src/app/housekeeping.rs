@@ -26,6 +26,7 @@ impl App {
     }
 
     async fn tidy(&self) -> AppResult<()> {
+        self.windows.tidy(&self.rules.health, self.clock.now_ms());
         while self.give_up_held().await? == BATCH {}
         while self.forget_settled().await? == BATCH {}
         Ok(())
@@ -66,6 +67,7 @@ impl App {
             self.announce_dead(&tx, (&dead.id, &dead.instance_id, &dead.event), AGED_OUT, now_ms).await?;
         }
         tx.commit().await?;
+        self.wake.notify_one();
         ended.into_iter().for_each(Ended::count);
         metrics::counter!("webhook_dead_letters_total").increment(dead_letters);
         Ok(count)

@@ -1,5 +1,6 @@
 //! The use cases: load, decide, save. Each owns its transaction and what is announced in it.
 
+mod admission;
 mod callbacks;
 mod claim;
 mod deliveries;
@@ -9,9 +10,11 @@ mod failures;
 mod fanout;
 mod first;
 mod fresh;
+mod health;
 mod housekeeping;
 mod intake;
 mod lookups;
+mod operations;
 mod record;
 mod secrets;
 mod settings;
@@ -20,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use callbacks::CallbackRequest;
 pub use deliveries::{DeliveryDetail, Page};
-pub use endpoints::EndpointChange;
+pub use endpoints::{Backlog, EndpointChange};
 pub(crate) use first::Late;
 pub use fresh::{HandedOut, Told};
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
@@ -28,10 +31,10 @@ pub use settings::Settings;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use wire::open2b::Operation;
 
-use self::{directory::Directory, fresh::Unmade, lookups::Lookups};
+use self::{directory::Directory, fresh::Unmade, health::Windows, lookups::Lookups};
 use crate::{
     config::{Config, DeliveryConfig},
-    domain::{kind::Kind, schedule::Schedule},
+    domain::{health::HealthRules, kind::Kind, schedule::Schedule},
     sender::{Job, Slots},
 };
 
@@ -66,6 +69,7 @@ pub struct App {
     wake: Arc<Notify>,
     directory: Directory,
     unmade: Unmade,
+    windows: Windows,
     lookups: Lookups,
     /// In the pipeline, for what is told to many.
     places: Arc<Semaphore>,
@@ -80,6 +84,9 @@ struct Rules {
     batch: usize,
     retention: Duration,
     held_retention: Duration,
+    health: HealthRules,
+    /// The operator's own endpoint is configured.
+    tells_operator: bool,
 }
 
 impl App {
@@ -100,11 +107,15 @@ impl App {
             ids: parts.ids(),
             sealer: Sealer::new(&config.sealing, parts.random.clone())?,
             bus_sealer: Sealer::new(&config.bus_sealing, parts.random.clone())?,
-            rules: Arc::new(Rules::new(delivery)),
+            rules: Arc::new(Rules {
+                tells_operator: config.operations.url.is_some(),
+                ..Rules::new(delivery)
+            }),
             jobs,
             wake: Arc::default(),
             directory: Directory::default(),
             unmade: Unmade::default(),
+            windows: Windows::default(),
         };
         Ok((app, taken))
     }
@@ -140,6 +151,8 @@ impl Rules {
             batch: config.batch,
             retention: config.retention(),
             held_retention: config.held_retention(),
+            health: config.health(),
+            tells_operator: false,
         }
     }
 

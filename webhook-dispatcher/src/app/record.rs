@@ -50,7 +50,7 @@ impl App {
         let tx = self.db.begin().await?;
         let (now_ms, mut settled) = (self.clock.now_ms(), Settled::default());
         let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted, now_ms);
-        let mut failures = Failures::lock(&tx, batch, decide, now_ms).await?;
+        let mut failures = Failures::lock(self, &tx, batch, decide, now_ms).await?;
         let First { late, new_messages } = self.add_first(&tx, batch, &failures, now_ms).await?;
         settled.new_messages = new_messages;
         attempt::record(&*tx, rows(batch)).await?;
@@ -68,11 +68,16 @@ impl App {
         let is_unsent = |finished: &&Finished| matches!(finished.attempt, Attempt::NotBegun);
         lease::give_back(&*tx, &claimed(batch, is_unsent)).await?;
         tx.commit().await?;
-        if settled.wakes || batch.iter().any(|finished| is_unsent(&finished)) {
+        self.windows.count(&failures.signs, &self.rules.health, now_ms);
+        if settled.wakes
+            || failures.changed().next().is_some()
+            || batch.iter().any(|finished| is_unsent(&finished))
+        {
             self.wake.notify_one();
         }
         settled.count();
-        for endpoint_id in &failures.changed {
+        failures.count_circuits();
+        for endpoint_id in failures.changed() {
             self.reread_endpoint(endpoint_id).await;
         }
         Ok(late)
@@ -119,7 +124,7 @@ impl App {
         settled: &mut Settled,
     ) -> AppResult<()> {
         let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
-        let throttled_until_ms = endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms);
+        let not_before_ms = endpoint.map_or(0, |endpoint| endpoint.health().not_before_ms());
         let goes_on = |is_ours| if is_ours { FAILED } else { LATE };
         let result = match next {
             Next::Refuse { reason } => {
@@ -131,7 +136,7 @@ impl App {
                 self.bury(tx, job, (ending, Some(reason)), now_ms, settled).await?
             }
             Next::Retry { wait, .. } if !is_disabled => {
-                let at_ms = throttled_until_ms.max(now_ms + millis(*wait));
+                let at_ms = not_before_ms.max(now_ms + millis(*wait));
                 goes_on(lease::retry(&**tx, &job.lease, at_ms).await?)
             }
             _ => goes_on(lease::hold(&**tx, &job.lease, now_ms).await?),
@@ -177,7 +182,7 @@ impl App {
             reason: reason.to_owned(),
         };
         outbox::announce(&**tx, &self.ids, now_ms, subject::DELIVERY_DEAD, &dead).await?;
-        Ok(())
+        self.tell_of_death(tx, (delivery_id, instance_id, event), reason, now_ms).await
     }
 }
 

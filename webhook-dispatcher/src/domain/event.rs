@@ -26,6 +26,16 @@ pub const EVENTS: [&str; 6] = [
     INSTALLATION_CHANGED,
 ];
 
+/// An endpoint was disabled: to the operator's own endpoint.
+pub const ENDPOINT_DISABLED: &str = "endpoint-disabled";
+/// An endpoint was enabled.
+pub const ENDPOINT_ENABLED: &str = "endpoint-enabled";
+/// A delivery is dead.
+pub const DELIVERY_DEAD: &str = "delivery-dead";
+
+/// Every event that the operator's own endpoint is told.
+pub const OPERATIONS: [&str; 3] = [ENDPOINT_DISABLED, ENDPOINT_ENABLED, DELIVERY_DEAD];
+
 /// The body of `license-issued`; its keys are written in this order.
 #[derive(Serialize)]
 pub struct LicenseIssued<'a> {

@@ -10,11 +10,11 @@ use tonic::{Request, Response, Status};
 use wire::open2b::Operation;
 
 use crate::{
-    app::{App, Page, Settings},
+    app::{App, Backlog, Page, Settings},
     domain::{
         delivery::State,
         endpoint::Owner,
-        event::EVENTS,
+        event::{EVENTS, OPERATIONS},
         kind::KINDS,
         settings::{BadSetting, CustomHeaders, Subscription, check_rate},
     },
@@ -49,7 +49,8 @@ impl Webhooks for WebhooksEdge {
             marketplace_id: ask.marketplace_id,
         };
         let (endpoints, count) = self.app.list_endpoints(&filter, page).await?;
-        let endpoints = endpoints.into_iter().map(endpoint_message).collect();
+        let now_ms = self.app.now_ms();
+        let endpoints = endpoints.into_iter().map(|one| endpoint_message(one, now_ms)).collect();
         Ok(Response::new(ListEndpointsResponse { endpoints, count: narrow(count) }))
     }
 
@@ -58,8 +59,12 @@ impl Webhooks for WebhooksEdge {
         request: Request<SetEndpointDisabledRequest>,
     ) -> Result<Response<Endpoint>, Status> {
         let ask = of_operator(request)?;
-        let endpoint = self.app.set_endpoint_disabled(&ask.endpoint_id, ask.disabled).await?;
-        Ok(Response::new(endpoint_message(endpoint)))
+        let endpoint = match (ask.disabled, ask.drop_backlog) {
+            (true, _) => self.app.disable_endpoint(&ask.endpoint_id).await?,
+            (false, true) => self.app.enable_endpoint(&ask.endpoint_id, Backlog::Drop).await?,
+            (false, false) => self.app.enable_endpoint(&ask.endpoint_id, Backlog::Keep).await?,
+        };
+        Ok(Response::new(endpoint_message(endpoint, self.app.now_ms())))
     }
 
     async fn update_endpoint(
@@ -67,9 +72,8 @@ impl Webhooks for WebhooksEdge {
         request: Request<UpdateEndpointRequest>,
     ) -> Result<Response<Endpoint>, Status> {
         let ask = of_operator(request)?;
-        let endpoint_id = ask.endpoint_id.clone();
-        let endpoint = self.app.update_endpoint(&endpoint_id, settings(ask)?).await?;
-        Ok(Response::new(endpoint_message(endpoint)))
+        let endpoint = self.app.update_endpoint(&ask.endpoint_id, settings(&ask)?).await?;
+        Ok(Response::new(endpoint_message(endpoint, self.app.now_ms())))
     }
 
     async fn list_deliveries(
@@ -106,7 +110,7 @@ fn of_operator<T>(request: Request<T>) -> AppResult<T> {
     Ok(request.into_inner())
 }
 
-fn settings(ask: UpdateEndpointRequest) -> AppResult<Settings> {
+fn settings(ask: &UpdateEndpointRequest) -> AppResult<Settings> {
     let parsed = || {
         let headers = ask.headers.as_ref().map(|given| {
             let each = given.headers.iter();
@@ -154,18 +158,25 @@ fn operations() -> [&'static str; 3] {
 
 /// What a delivery's event can be: an event of a webhook, or the operation of a callback.
 fn all_events() -> Vec<&'static str> {
-    EVENTS.into_iter().chain(operations()).collect()
+    EVENTS.into_iter().chain(OPERATIONS).chain(operations()).collect()
 }
 
-fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
+fn endpoint_message(endpoint: endpoint::Model, now_ms: i64) -> Endpoint {
+    let health = endpoint.health();
     let owner = endpoint.owner();
     let events = match owner {
         Owner::Instance(_) => endpoint.subscription().names().to_vec(),
         Owner::App(_) => operations().to_vec(),
+        Owner::Operator => OPERATIONS.to_vec(),
     };
     Endpoint {
         disabled: endpoint.is_disabled(),
         disabled_reason: endpoint.standing().told_reason(),
+        state: health.state(now_ms).to_owned(),
+        throttled_until_ms: Some(health.throttled_until_ms).filter(|until_ms| *until_ms > now_ms),
+        failing_since_ms: health.failing_since_ms,
+        circuit: health.circuit.state.to_string(),
+        circuit_until_ms: (!health.circuit.is_closed()).then_some(health.circuit.until_ms),
         header_names: endpoint.header_names(),
         rate_per_second: endpoint.rate(),
         endpoint_id: endpoint.id,
@@ -180,7 +191,6 @@ fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
 
 fn delivery_message(delivery: delivery::Model) -> Delivery {
     let next_attempt_at_ms = delivery.is(State::Pending).then_some(delivery.next_attempt_at_ms);
-    let kind = delivery.kind().as_str().to_owned();
     Delivery {
         delivery_id: delivery.id,
         message_id: delivery.message_id,
@@ -193,7 +203,7 @@ fn delivery_message(delivery: delivery::Model) -> Delivery {
         created_at_ms: delivery.created_at_ms,
         settled_at_ms: delivery.settled_at_ms,
         dead_reason: delivery.dead_reason,
-        kind,
+        kind: delivery.kind,
         marketplace_id: delivery.marketplace_id,
         installation_id: delivery.installation_id,
     }

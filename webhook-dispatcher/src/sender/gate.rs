@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::domain::answer::Outcome;
+use crate::domain::{answer::Outcome, rate::Bucket};
 
 /// Attempts at once to an endpoint that we know nothing of.
 const FIRST_WINDOW: usize = 4;
@@ -41,6 +41,7 @@ pub(super) struct Gate {
     pub(super) claimed: AtomicUsize,
     /// Attempts that have waited for their answer for long.
     hanging: AtomicUsize,
+    bucket: Mutex<Option<Bucket>>,
 }
 
 struct Window {
@@ -56,8 +57,26 @@ impl Gate {
     pub(super) fn new(most: usize) -> Self {
         let size = FIRST_WINDOW.min(most);
         let window = Window { size, most, surplus: 0, slow_until: None, trust: Trust::Stranger };
-        let open = Semaphore::new(size);
-        Self { open, window: Mutex::new(window), claimed: AtomicUsize::new(0), hanging: AtomicUsize::new(0) }
+        Self {
+            open: Semaphore::new(size),
+            window: Mutex::new(window),
+            claimed: AtomicUsize::new(0),
+            hanging: AtomicUsize::new(0),
+            bucket: Mutex::default(),
+        }
+    }
+
+    /// Whether the rate, if there is one, permits an attempt now; otherwise when to come again.
+    pub(super) fn permits(&self, rate: Option<u32>, is_first: bool, now_ms: i64) -> Result<(), i64> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(rate) = rate else {
+            *bucket = None;
+            return Ok(());
+        };
+        let mut filled = bucket.map_or_else(|| Bucket::new(rate, now_ms), |bucket| bucket.at_rate(rate));
+        let permitted = filled.take(is_first, now_ms);
+        *bucket = Some(filled);
+        permitted
     }
 
     /// How many jobs from the store are worth having here: a waiting one behind each open one keeps it busy while the

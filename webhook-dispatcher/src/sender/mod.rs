@@ -66,13 +66,15 @@ pub struct Recipient {
     pub route: Route,
     /// What goes with each of them besides.
     pub headers: CustomHeaders,
+    /// Since when every attempt has failed, as far as was known when this was read.
+    pub failing_since_ms: Option<i64>,
 }
 
 impl Recipient {
     /// Without headers of its own.
     #[must_use]
     pub fn new(endpoint_id: String, route: Route) -> Self {
-        Self { endpoint_id, route, headers: CustomHeaders::default() }
+        Self { endpoint_id, route, headers: CustomHeaders::default(), failing_since_ms: None }
     }
 }
 
@@ -93,6 +95,13 @@ pub enum Route {
         /// Its secrets, oldest first; the first live one signs.
         secrets: Vec<Live<AppSecret>>,
     },
+    /// To the operator: JSON to a whole URL.
+    Operator {
+        /// The whole URL.
+        url: CallbackUrl,
+        /// Its secrets; every live one signs.
+        secrets: Vec<Live<WebhookSecret>>,
+    },
 }
 
 impl Route {
@@ -101,7 +110,7 @@ impl Route {
     pub fn url(&self) -> &str {
         match self {
             Self::Shop { base_url, .. } => base_url.as_str(),
-            Self::App { url, .. } => url.as_str(),
+            Self::App { url, .. } | Self::Operator { url, .. } => url.as_str(),
         }
     }
 }
@@ -139,6 +148,8 @@ pub struct Job {
     pub slot: Option<Slot>,
     /// Of a first attempt: what the store is still to be told.
     pub fresh: Option<Box<Fresh>>,
+    /// It finds out whether the endpoint's circuit may close.
+    pub is_probe: bool,
 }
 
 /// What no row tells yet of a delivery whose first attempt is made.
@@ -152,6 +163,8 @@ pub struct Fresh {
     pub receipt: Receipt,
     /// Of one among many: its place in the pipeline.
     pub place: Option<OwnedSemaphorePermit>,
+    /// Where its endpoint has all that its rate permits: it is due no sooner than then.
+    pub not_before_ms: i64,
 }
 
 impl Job {
@@ -181,6 +194,7 @@ impl Job {
             trace: self.trace.clone(),
             slot: None,
             fresh: Some(fresh),
+            is_probe: self.is_probe,
         }
     }
 }

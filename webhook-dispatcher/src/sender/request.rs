@@ -46,6 +46,7 @@ impl Signed {
             Route::Shop { base_url, secrets } => {
                 webhook(job, base_url.of_event(&job.event)?, secrets, now_ms)
             }
+            Route::Operator { url, secrets } => webhook(job, url.target().clone(), secrets, now_ms),
             Route::App { url, secrets } => {
                 let expires = (now_ms + millis(validity)).div_euclid(1000);
                 callback(job, url.target().clone(), first_live(secrets, now_ms)?, expires)

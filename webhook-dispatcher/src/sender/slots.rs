@@ -161,6 +161,11 @@ impl Slots {
 }
 
 impl Slot {
+    /// Whether the endpoint's rate, if it has one, permits its attempt now; otherwise when to come again.
+    pub fn permits(&self, rate: Option<u32>, now_ms: i64) -> Result<(), i64> {
+        self.gate.permits(rate, self.claimed.is_none(), now_ms)
+    }
+
     /// Waits for this job's turn; the guard is its turn. The endpoint's own turn comes first, so that who waits for a
     /// busy endpoint keeps nobody else waiting. Nothing: the endpoint is too slow to wait for.
     pub async fn turn(&self) -> Option<Turn<'_>> {

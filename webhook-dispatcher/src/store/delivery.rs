@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{LockBehavior, LockType, Query, SelectStatement},
 };
 
-use super::bulk;
+use super::{backlog, bulk};
 use crate::domain::{callback::Place, delivery::State, kind::Kind};
 
 /// A delivery. `attempts` numbers the attempts, `lease_token` the claims; `failures` counts the attempts that failed
@@ -217,12 +217,10 @@ pub async fn postpone(tx: &impl ConnectionTrait, endpoint_id: &str, until_ms: i6
 
 /// No pending delivery of the endpoint waits any longer.
 pub async fn hasten(tx: &impl ConnectionTrait, endpoint_id: &str, now_ms: i64) -> Result<u64, DbErr> {
-    let update = Entity::update_many().col_expr(Column::NextAttemptAtMs, Expr::value(now_ms));
-    let waiting = of_endpoint(endpoint_id, State::Pending).add(Column::NextAttemptAtMs.gt(now_ms));
-    change(tx, update, waiting).await
+    backlog::hasten_until(tx, endpoint_id, i64::MAX, now_ms).await
 }
 
-fn of_endpoint(endpoint_id: &str, state: State) -> Condition {
+pub(super) fn of_endpoint(endpoint_id: &str, state: State) -> Condition {
     let open = Condition::all().add(Column::EndpointId.eq(endpoint_id)).add(Column::SettledAtMs.is_null());
     open.add(stands_in(state))
 }
@@ -232,7 +230,7 @@ fn stands_in(state: State) -> Expr {
     Expr::cust(format!("state = '{state}'"))
 }
 
-async fn change(
+pub(super) async fn change(
     tx: &impl ConnectionTrait,
     update: UpdateMany<Entity>,
     which: Condition,

@@ -2,12 +2,14 @@
 
 use sea_orm::{
     ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::OnConflict,
 };
 
 use super::lease;
 use crate::domain::{
+    circuit::{self, Circuit},
     endpoint::{Owner, Standing},
+    health::Health,
     settings::Subscription,
 };
 
@@ -50,6 +52,7 @@ impl Model {
         let (instance_id, marketplace_id) = match owner.clone() {
             Owner::Instance(id) => (Some(id), None),
             Owner::App(id) => (None, Some(id)),
+            Owner::Operator => (None, None),
         };
         Self {
             id,
@@ -69,7 +72,7 @@ impl Model {
             sealed_headers: None,
             rate_per_second: None,
             failing_since_ms: None,
-            circuit: "closed".to_owned(),
+            circuit: circuit::State::Closed.to_string(),
             circuit_until_ms: 0,
             circuit_trips: 0,
         }
@@ -78,9 +81,10 @@ impl Model {
     /// Whose it is, and so what it is told. The column `kind` is written from it, for lists to be filtered by.
     #[must_use]
     pub fn owner(&self) -> Owner {
-        match &self.marketplace_id {
-            Some(id) => Owner::App(id.clone()),
-            None => Owner::Instance(self.instance_id.clone().unwrap_or_default()),
+        match (&self.marketplace_id, &self.instance_id) {
+            (Some(id), _) => Owner::App(id.clone()),
+            (None, Some(id)) => Owner::Instance(id.clone()),
+            (None, None) => Owner::Operator,
         }
     }
 
@@ -95,7 +99,7 @@ impl Model {
     pub fn subscription(&self) -> Subscription {
         match self.owner() {
             Owner::Instance(_) => Subscription::stored(&self.events),
-            Owner::App(_) => Subscription::NONE,
+            Owner::App(_) | Owner::Operator => Subscription::NONE,
         }
     }
 
@@ -109,6 +113,55 @@ impl Model {
     #[must_use]
     pub fn header_names(&self) -> Vec<String> {
         self.header_names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// How it stands. A state of the circuit that a later release wrote and this one does not know counts as closed.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let circuit = Circuit {
+            state: self.circuit.parse().unwrap_or_default(),
+            until_ms: self.circuit_until_ms,
+            trips: u32::try_from(self.circuit_trips).unwrap_or(u32::MAX),
+        };
+        Health {
+            standing: self.standing(),
+            throttled_until_ms: self.throttled_until_ms,
+            failing_since_ms: self.failing_since_ms,
+            circuit,
+        }
+    }
+
+    /// The same endpoint, standing otherwise.
+    #[must_use]
+    pub fn with(self, health: Health) -> Self {
+        Self {
+            tenant_disabled: health.standing.by_instance,
+            disabled_reason: health.standing.reason,
+            throttled_until_ms: health.throttled_until_ms,
+            failing_since_ms: health.failing_since_ms,
+            circuit: health.circuit.state.to_string(),
+            circuit_until_ms: health.circuit.until_ms,
+            circuit_trips: i64::from(health.circuit.trips),
+            ..self
+        }
+    }
+
+    /// It begins afresh: what was known of it was of another URL, or of another time.
+    #[must_use]
+    pub fn renewed(self) -> Self {
+        let standing = self.standing();
+        self.with(Health {
+            standing,
+            throttled_until_ms: 0,
+            failing_since_ms: None,
+            circuit: Circuit::closed(),
+        })
+    }
+
+    /// It is disabled, or not, like this.
+    #[must_use]
+    pub fn standing_as(self, standing: Standing) -> Self {
+        Self { tenant_disabled: standing.by_instance, disabled_reason: standing.reason, ..self }
     }
 
     /// Whether deliveries to it are held.
@@ -143,6 +196,8 @@ fn of_owner(owner: &Owner) -> Expr {
     match owner {
         Owner::Instance(id) => Column::InstanceId.eq(id),
         Owner::App(id) => Column::MarketplaceId.eq(id),
+        // As a literal, for the partial index.
+        Owner::Operator => Expr::cust("kind = 'operator'"),
     }
 }
 
@@ -214,6 +269,13 @@ pub async fn list(
 /// Adds one.
 pub async fn create(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), DbErr> {
     Entity::insert(endpoint.into_active_model()).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// Adds the operator's own, unless another replica has just done so.
+pub async fn create_operators(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), DbErr> {
+    let once = OnConflict::new().do_nothing().to_owned();
+    Entity::insert(endpoint.into_active_model()).on_conflict(once).exec_without_returning(tx).await?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The dispatcher's rows: endpoints, messages, deliveries, attempts, serials.
 
 pub mod attempt;
+pub mod backlog;
 mod bulk;
 pub mod delivery;
 pub mod endpoint;

@@ -225,6 +225,7 @@ async fn a_release_is_kept_until_the_last_of_its_deliveries_is_forgotten(dispatc
     dispatcher.reaches("inst_1", "delivered").await;
     assert_eq!(receiver.requests().len(), 2);
     assert!(receiver.requests().iter().all(|one| one.body == BODY));
+    dispatcher.reaches("inst_1", "delivered").await;
     dispatcher.clock.advance(retention);
     let gone = || async { hourly(dispatcher.count_messages().await == 0) };
     testkit::eventually("the message to go", WAIT, gone).await.unwrap();

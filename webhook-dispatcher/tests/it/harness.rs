@@ -24,7 +24,10 @@ use testkit::{
 };
 use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::sync::DropGuard;
-use webhook_dispatcher::{Config, Migrator, Parts, config::DeliveryConfig};
+use webhook_dispatcher::{
+    Config, Migrator, Parts,
+    config::{DeliveryConfig, OperationsConfig},
+};
 use wire::standard_webhooks::WebhookSecret;
 
 pub(crate) const EMAIL: &str = "merchant@shop.example";
@@ -68,12 +71,20 @@ impl Dispatcher {
     }
 
     pub(crate) async fn start_with(on: On, delivery: DeliveryConfig) -> Self {
+        Self::start_operated(on, delivery, OperationsConfig::default()).await
+    }
+
+    pub(crate) async fn start_operated(
+        on: On,
+        delivery: DeliveryConfig,
+        operations: OperationsConfig,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (bus, database, nats) = parts_of(on, folder.path()).await;
         let shutdown = Shutdown::new();
         let clock = Clock::manual(1_800_000_000_000);
         let announced = follow(&bus, &shutdown);
-        let config = config(database, delivery);
+        let config = Config { operations, ..config(database, delivery) };
         let db = Db::connect(&config.database, "webhooks").await.unwrap();
         db::migrate::<Migrator>(&db, "webhooks").await.unwrap();
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -252,19 +263,8 @@ impl Dispatcher {
         endpoint_id: String,
         disabled: bool,
     ) -> AppResult<api::Endpoint> {
-        let ask = self.ask(api::SetEndpointDisabledRequest { endpoint_id, disabled });
+        let ask = self.ask(api::SetEndpointDisabledRequest { endpoint_id, disabled, drop_backlog: false });
         Ok(self.client().set_endpoint_disabled(ask).await.map_err(AppError::from)?.into_inner())
-    }
-
-    /// Sets what is given for the instance's endpoint.
-    pub(crate) async fn set(
-        &self,
-        instance_id: &str,
-        settings: api::UpdateEndpointRequest,
-    ) -> AppResult<api::Endpoint> {
-        let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
-        let ask = self.ask(api::UpdateEndpointRequest { endpoint_id, ..settings });
-        Ok(self.client().update_endpoint(ask).await.map_err(AppError::from)?.into_inner())
     }
 
     pub(crate) async fn deliveries(
@@ -378,6 +378,7 @@ fn follow(bus: &Bus, shutdown: &Shutdown) -> Arc<Log<Message>> {
         subject::DELIVERY_DEAD,
         subject::ENDPOINT_CHANGED,
         subject::ENDPOINT_DISABLED,
+        subject::ENDPOINT_ENABLED,
         subject::CALLBACK_SETTLED,
     ];
     let spec = ConsumerSpec::new("test", subjects);
@@ -410,5 +411,6 @@ fn config(database: DatabaseConfig, delivery: DeliveryConfig) -> Config {
         sealing: SealingConfig::single(&[9; 32]),
         bus_sealing: SealingConfig::single(&BUS_KEY),
         delivery,
+        operations: OperationsConfig::default(),
     }
 }

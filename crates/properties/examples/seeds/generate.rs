@@ -107,11 +107,14 @@ const ADDRESSES: [(&str, &[u8]); 6] = [
     ("public v6", &[0x26, 6, 0x47, 0, 0x47, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x11, 0x11]),
 ];
 
+/// Names and contents.
+type Files<'a> = &'a [(&'a str, &'a [u8])];
+
 fn packages() -> Vec<Seed> {
     let manifest = vectors("manifest.json")["cases"][0]["manifest"].to_string();
     let (manifest, code) = (manifest.as_bytes(), b"export default {};\n".as_slice());
     let zeros = vec![0; 20_000];
-    let all: [(&str, CompressionMethod, &[(&str, &[u8])]); 5] = [
+    let all: [(&str, CompressionMethod, Files<'_>); 5] = [
         ("stored", CompressionMethod::Stored, &[("manifest.json", manifest), ("index.js", code)]),
         ("deflated", CompressionMethod::Deflated, &[("manifest.json", manifest), ("index.js", code)]),
         ("no manifest", CompressionMethod::Stored, &[("index.js", code)]),
@@ -121,7 +124,7 @@ fn packages() -> Vec<Seed> {
     all.into_iter().map(|(name, method, files)| seed("package", name, zip(method, files))).collect()
 }
 
-fn zip(method: CompressionMethod, files: &[(&str, &[u8])]) -> Vec<u8> {
+fn zip(method: CompressionMethod, files: Files<'_>) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(method);
     for (name, content) in files {

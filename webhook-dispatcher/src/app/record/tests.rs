@@ -87,6 +87,7 @@ impl Store {
             instance_id: endpoint_id.to_owned(),
             receipt: Receipts::default().expect(),
             place: None,
+            not_before_ms: 0,
         };
         let row = delivery::Model {
             attempts: attempt,
@@ -124,6 +125,7 @@ impl Store {
             trace: TraceContext::default(),
             slot: self.app.slots.try_take(&row.endpoint_id),
             fresh: None,
+            is_probe: false,
         }
     }
 
@@ -253,7 +255,8 @@ async fn two_replicas_that_one_endpoint_throttles_do_not_wait_for_each_other() {
     ];
     store.record_at_once("SELECT id FROM endpoints FOR UPDATE", batches).await;
     let endpoint = endpoint::find(store.app.db.read(), "ep_1").await.unwrap().unwrap();
-    assert_eq!(endpoint.throttled_until_ms, 1_800_000_600_000);
+    // It asked for 10 minutes; twice the scheduled wait is what it gets.
+    assert_eq!(endpoint.throttled_until_ms, 1_800_000_120_000);
 }
 
 /// Their deliveries name the endpoints in opposite orders, and each has its first when the others are let go.
