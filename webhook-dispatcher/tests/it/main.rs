@@ -39,6 +39,7 @@ mod operators;
 mod pruning;
 mod replays;
 mod replays_killed;
+mod outage;
 mod serials;
 mod settings;
 mod tracing;
