@@ -14,7 +14,7 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::App;
 use crate::{
-    domain::{endpoint::Owner, settings::Subscription},
+    domain::{endpoint::Owner, event::RELEASE_PUBLISHED, settings::Subscription},
     sender::Recipient,
     store::endpoint,
 };
@@ -59,7 +59,7 @@ struct Entries {
     by_id: BTreeMap<String, Arc<Known>>,
     /// All have been read since the last gap; but for those that are missing.
     is_complete: bool,
-    /// There, and not to be read.
+    /// There, not to be read, and perhaps to be told what many are told.
     missing: BTreeSet<String>,
 }
 
@@ -68,15 +68,18 @@ impl Directory {
         self.read().by_instance.get(instance_id).cloned()
     }
 
-    /// The next endpoints that take the event, in the order of their ids; all of them only once all have been read.
+    /// The next endpoints that take the event, in the order of their ids.
     pub(super) fn list_told_after(&self, event: &str, id: &str, limit: usize) -> AppResult<Vec<Arc<Known>>> {
         let entries = self.read();
-        if !entries.is_complete {
-            return Err(AppError::unavailable("the endpoints are not known yet"));
-        }
+        entries.require_complete()?;
         let after = entries.by_id.range::<str, _>((Bound::Excluded(id), Bound::Unbounded));
         let told = after.map(|(_, known)| known).filter(|known| known.is_told(event));
         Ok(told.take(limit).cloned().collect())
+    }
+
+    /// Not before all have been read is it known who takes an event.
+    pub(super) fn require_complete(&self) -> AppResult<()> {
+        self.read().require_complete()
     }
 
     /// Whether there is an endpoint that could not be read.
@@ -117,6 +120,11 @@ impl Entries {
         self.missing.remove(endpoint_id);
         self.by_id.insert(endpoint_id.clone(), Arc::clone(&known));
         self.by_instance.insert(known.instance_id.clone(), known);
+    }
+
+    fn require_complete(&self) -> AppResult<()> {
+        let not_yet = || AppError::unavailable("the endpoints are not known yet");
+        self.is_complete.then_some(()).ok_or_else(not_yet)
     }
 
     fn remove(&mut self, endpoint_id: &str) {
@@ -219,13 +227,16 @@ impl App {
 
     fn remember(&self, row: &endpoint::Model) {
         if row.instance_id.is_none() {
-            return;
+            return self.directory.forget(&row.id);
         }
         match self.know(row) {
             Ok(known) => self.directory.put(known),
             Err(error) => {
                 tracing::error!(endpoint = row.id, ?error, "an endpoint cannot be read");
-                self.directory.miss(&row.id);
+                self.directory.forget(&row.id);
+                if row.subscription().has(RELEASE_PUBLISHED) {
+                    self.directory.miss(&row.id);
+                }
             }
         }
     }
