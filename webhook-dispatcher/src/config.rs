@@ -23,6 +23,8 @@ use crate::{
 };
 
 const DAY: u64 = 24 * 3_600;
+/// Connections that are kept for the next request, for each attempt that is worked on.
+const IDLE_FACTOR: usize = 4;
 const SHORTEST_RETENTION_DAYS: u64 = 8;
 
 /// The whole configuration.
@@ -178,6 +180,7 @@ impl DeliveryConfig {
             timeout: self.timeout(),
             max_response_bytes: self.max_response_bytes,
             idle_per_host: self.concurrency_per_endpoint,
+            idle: IDLE_FACTOR * self.concurrency,
         }
     }
 

@@ -11,7 +11,6 @@ pub mod grpc;
 pub mod sender;
 pub mod store;
 
-use anyhow::Context as _;
 pub use config::Config;
 use platform::{
     Shutdown,
@@ -57,7 +56,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let Parts { common, db, grpc } = parts;
     let (app, jobs) = App::new(&config, &common, db.clone())?;
     let mut tasks = Tasks::new(shutdown);
-    start_pipeline(&mut tasks, &config, &common, &app, jobs)?;
+    start_pipeline(&mut tasks, &config, &common, &app, jobs);
     start_consumers(&mut tasks, &common, &app)?;
     let server = Server::new(&config.grpc, common.clock.clone())?;
     let callers = Callers::new(&config.grpc);
@@ -77,14 +76,14 @@ fn start_pipeline(
     common: &platform::Parts,
     app: &App,
     jobs: mpsc::Receiver<Job>,
-) -> anyhow::Result<()> {
+) {
     let (results, finished) = mpsc::channel(2 * app.slots.capacity());
     let delivery = &config.delivery;
     let worker = Worker {
         jobs,
         results,
         slots: app.slots.clone(),
-        client: Client::new(&delivery.client(), common.clock.clone()).context("delivery: no HTTP client")?,
+        client: Client::new(&delivery.client(), common.clock.clone()),
         longest_attempt: delivery.timeout(),
         validity: delivery.callback_validity(),
         clock: common.clock.clone(),
@@ -94,7 +93,6 @@ fn start_pipeline(
     tasks.spawn_quiet("worker", worker.run(tasks.shutdown()));
     tasks.spawn_quiet("recorder", recorder.run());
     tasks.spawn_quiet("claimer", claimer.run(tasks.shutdown()));
-    Ok(())
 }
 
 fn start_consumers(tasks: &mut Tasks, common: &platform::Parts, app: &App) -> anyhow::Result<()> {

@@ -54,6 +54,17 @@ const NAMES: [(Outcome, &str); 14] = [
 ];
 
 impl Outcome {
+    /// All of them, each at the place that it has as a number.
+    pub const ALL: [Self; NAMES.len()] = {
+        let mut all = [Self::Success; NAMES.len()];
+        let mut at = 0;
+        while at < NAMES.len() {
+            all[at] = NAMES[at].0;
+            at += 1;
+        }
+        all
+    };
+
     /// The class of a status.
     #[must_use]
     pub fn of_status(status: u16) -> Self {
@@ -187,5 +198,6 @@ mod tests {
             assert_eq!(name.parse::<Outcome>().unwrap(), outcome);
         }
         assert!("maybe".parse::<Outcome>().is_err());
+        assert!(Outcome::ALL.iter().enumerate().all(|(place, outcome)| *outcome as usize == place));
     }
 }

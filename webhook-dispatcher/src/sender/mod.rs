@@ -11,7 +11,10 @@
 
 mod claimer;
 mod client;
+mod failure;
 mod gate;
+mod line;
+mod pool;
 mod receipts;
 mod recorder;
 mod request;

@@ -1,15 +1,15 @@
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::lookup_host;
+use url::Host;
 
-use crate::domain::address::{AddressPolicy, Scheme};
+use crate::domain::{address::AddressPolicy, target::Origin};
 
-/// Resolves names and drops every address that may not be called. It is asked as part of each connect, so a name
-/// that resolves differently the second time gains nothing.
-pub(super) struct PublicResolver {
-    pub(super) policy: Arc<AddressPolicy>,
-    pub(super) scheme: Scheme,
-}
+/// A name with more addresses than this is no better reached.
+const MOST: usize = 8;
 
 /// Why there is no address to connect to.
 #[derive(Debug, thiserror::Error)]
@@ -20,17 +20,18 @@ pub(super) enum NoAddress {
     Unknown(#[source] io::Error),
 }
 
-impl Resolve for PublicResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (policy, scheme) = (Arc::clone(&self.policy), self.scheme);
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(NoAddress::Unknown)?;
-            let permitted: Vec<SocketAddr> =
-                found.filter(|address| policy.permits(scheme, address.ip())).collect();
-            if permitted.is_empty() {
-                return Err(NoAddress::Forbidden.into());
-            }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
-        })
-    }
+/// The addresses of an origin that may be called. Asked as part of each connect, and what it answers is what is connected
+/// to: a name that resolves differently the second time gains nothing, nor does an address in the URL itself.
+pub(super) async fn permitted(policy: &AddressPolicy, origin: &Origin) -> Result<Vec<SocketAddr>, NoAddress> {
+    let at = |address: IpAddr| SocketAddr::new(address, origin.port);
+    let found = match &origin.host {
+        Host::Ipv4(address) => vec![at(IpAddr::V4(*address))],
+        Host::Ipv6(address) => vec![at(IpAddr::V6(*address))],
+        Host::Domain(name) => {
+            lookup_host((name.as_str(), origin.port)).await.map_err(NoAddress::Unknown)?.collect()
+        }
+    };
+    let may = |address: &SocketAddr| policy.permits(origin.scheme, address.ip());
+    let permitted: Vec<_> = found.into_iter().filter(may).take(MOST).collect();
+    if permitted.is_empty() { Err(NoAddress::Forbidden) } else { Ok(permitted) }
 }

@@ -222,7 +222,8 @@ async fn a_release_is_kept_until_the_last_of_its_deliveries_is_forgotten(dispatc
     testkit::eventually("the delivered one to be forgotten", WAIT, forgotten).await.unwrap();
     assert_eq!(dispatcher.count_messages().await, 1, "the held one still says it");
     dispatcher.set_disabled("inst_1", false).await.unwrap();
-    receiver.wait_for_count(2, WAIT).await.unwrap();
+    dispatcher.reaches("inst_1", "delivered").await;
+    assert_eq!(receiver.requests().len(), 2);
     assert!(receiver.requests().iter().all(|one| one.body == BODY));
     dispatcher.clock.advance(retention);
     let gone = || async { hourly(dispatcher.count_messages().await == 0) };

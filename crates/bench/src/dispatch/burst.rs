@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20_000)]
     deliveries: usize,
     /// Rounds, alternating with the reference's; the median counts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, visible_alias = "runs", default_value_t = 3)]
     rounds: usize,
     /// Connections of the bare loop; at least one for each endpoint
     #[arg(long, default_value_t = 64)]
@@ -78,8 +78,9 @@ async fn beside_the_bare_loop(
         let bare = reference_round(&mut stage, form, args).await?;
         let burst = burst(&mut stage, form, args.deliveries).await?;
         eprintln!(
-            "{name} {round}: {:.0}/s, bare {bare:.0}/s; published {:.0}/s; cores {}",
+            "{name} {round}: {:.0}/s, bare {bare:.0}/s, ratio {:.3}; published {:.0}/s; cores {}",
             burst.per_second,
+            burst.per_second / bare,
             burst.published_per_second,
             Value::Object(burst.cores.clone())
         );
@@ -87,7 +88,10 @@ async fn beside_the_bare_loop(
         bursts.push(burst);
     }
     let rates = |of: fn(&Burst) -> f64| median(bursts.iter().map(of).collect());
+    let ratios: Vec<_> =
+        bursts.iter().zip(&reference).map(|(one, bare)| rounded(one.per_second / bare)).collect();
     let report = Report::new(name, "deliveries/s", rates(|one| one.per_second), median(reference));
+    let report = report.with("ratios", ratios);
     Ok(describe(report, &bursts, shops, args).with("connections", args.connections))
 }
 
