@@ -15,11 +15,12 @@ use platform::{
     service::{Base, ServiceConfig, StoreConfig},
     telemetry::TelemetryConfig,
 };
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
 use crate::{
     domain::{address::AddressPolicy, schedule::Schedule},
-    sender::{ClientSettings, RESULT_MARGIN},
+    sender::{BadRoots, ClientSettings, RESULT_MARGIN, read_roots},
 };
 
 const DAY: u64 = 24 * 3_600;
@@ -79,6 +80,10 @@ pub struct DeliveryConfig {
     pub allow_cidrs: Vec<IpNet>,
     /// Whether public addresses may be called without TLS.
     pub allow_http: bool,
+    /// Ports of public addresses that may be called beside 80, 443, 8080 and 8443.
+    pub allow_ports: Vec<u16>,
+    /// PEM certificates of authorities that are trusted beside the public ones.
+    pub extra_roots: String,
     /// Deliveries claimed at once.
     pub batch: usize,
     /// How long settled deliveries and their attempts are kept; longer than the 7 days for which an outbox can be published
@@ -107,6 +112,8 @@ impl Default for DeliveryConfig {
             lease_seconds: 120,
             allow_cidrs: Vec::new(),
             allow_http: false,
+            allow_ports: Vec::new(),
+            extra_roots: String::new(),
             batch: 128,
             retention_days: 30,
             held_days: 30,
@@ -173,18 +180,27 @@ impl DeliveryConfig {
     }
 
     /// How requests are bounded.
-    #[must_use]
-    pub fn client(&self) -> ClientSettings {
-        ClientSettings {
-            policy: AddressPolicy { allow: self.allow_cidrs.clone(), allow_http: self.allow_http },
+    pub fn client(&self) -> Result<ClientSettings, BadRoots> {
+        Ok(ClientSettings {
+            policy: AddressPolicy {
+                allow: self.allow_cidrs.clone(),
+                allow_http: self.allow_http,
+                allow_ports: self.allow_ports.clone(),
+            },
             timeout: self.timeout(),
             max_response_bytes: self.max_response_bytes,
             idle_per_host: self.concurrency_per_endpoint,
             idle: IDLE_FACTOR * self.concurrency,
-        }
+            extra_roots: self.extra_roots()?,
+        })
+    }
+
+    fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, BadRoots> {
+        if self.extra_roots.is_empty() { Ok(Vec::new()) } else { read_roots(self.extra_roots.as_bytes()) }
     }
 
     fn check(&self, problems: &mut Problems) {
+        problems.check("delivery.extra_roots", self.extra_roots());
         if !(0.0..1.0).contains(&self.jitter) {
             problems.add("delivery.jitter", "must be at least 0 and below 1, such as 0.2 for ±20 %");
         }
@@ -317,6 +333,7 @@ pub(crate) mod tests {
             ("MERCATO__DELIVERY__INSTALL_SCHEDULE_SECONDS", "[5, 0]", "delivery.install_schedule_seconds"),
             ("MERCATO__DELIVERY__INSTALL_GIVE_UP_SECONDS", "0", "delivery.install_give_up_seconds"),
             ("MERCATO__DELIVERY__CALLBACK_VALIDITY_SECONDS", "30", "delivery.callback_validity_seconds"),
+            ("MERCATO__DELIVERY__EXTRA_ROOTS", "nonsense", "delivery.extra_roots"),
             ("MERCATO__SEALING__KEYS", "nonsense", "sealing.keys"),
             ("MERCATO__DELIVERY__ALOW_HTTP", "true", "alow_http"),
         ];

@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod sender;
 pub mod store;
 
+use anyhow::Context as _;
 pub use config::Config;
 use platform::{
     Shutdown,
@@ -56,7 +57,9 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let Parts { common, db, grpc } = parts;
     let (app, jobs) = App::new(&config, &common, db.clone())?;
     let mut tasks = Tasks::new(shutdown);
-    start_pipeline(&mut tasks, &config, &common, &app, jobs);
+    let settings = config.delivery.client().context("delivery.extra_roots")?;
+    let client = Client::new(&settings, common.clock.clone());
+    start_pipeline(&mut tasks, &config, &common, &app, (client, jobs));
     start_consumers(&mut tasks, &common, &app)?;
     let server = Server::new(&config.grpc, common.clock.clone())?;
     let callers = Callers::new(&config.grpc);
@@ -75,7 +78,7 @@ fn start_pipeline(
     config: &Config,
     common: &platform::Parts,
     app: &App,
-    jobs: mpsc::Receiver<Job>,
+    (client, jobs): (Client, mpsc::Receiver<Job>),
 ) {
     let (results, finished) = mpsc::channel(2 * app.slots.capacity());
     let delivery = &config.delivery;
@@ -83,7 +86,7 @@ fn start_pipeline(
         jobs,
         results,
         slots: app.slots.clone(),
-        client: Client::new(&delivery.client(), common.clock.clone()),
+        client,
         longest_attempt: delivery.timeout(),
         validity: delivery.callback_validity(),
         clock: common.clock.clone(),

@@ -14,9 +14,13 @@ pub mod paths;
 mod port;
 mod probe;
 pub mod process;
+#[cfg(feature = "raw")]
+pub mod raw;
 #[cfg(feature = "http")]
 pub mod receiver;
 pub mod servers;
+#[cfg(feature = "raw")]
+pub mod tls;
 
 pub use eventually::{Log, eventually};
 pub use port::{free_port, free_ports, local_address};

@@ -4,7 +4,7 @@ use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, client::conn::TrySendError};
 use platform::Clock;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use tokio::time::timeout;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     failure::Failure,
     line::{Body, Connector, Line, PROTOCOLS},
     pool::Pool,
+    roots,
 };
 use crate::domain::{
     address::AddressPolicy,
@@ -37,6 +38,8 @@ pub struct ClientSettings {
     pub idle_per_host: usize,
     /// Idle connections kept in all.
     pub idle: usize,
+    /// Authorities that are trusted beside the public ones.
+    pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
 /// Calls strangers: no redirect, no proxy, no cookie, no decompression; bounded in time and bytes. HTTP/2 where it is
@@ -55,8 +58,7 @@ impl Client {
     /// Inside a runtime.
     #[must_use]
     pub fn new(settings: &ClientSettings, clock: Clock) -> Self {
-        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<RootCertStore>();
-        Self::trusting(roots, settings, clock)
+        Self::trusting(roots::trusted(&settings.extra_roots), settings, clock)
     }
 
     fn trusting(roots: RootCertStore, settings: &ClientSettings, clock: Clock) -> Self {

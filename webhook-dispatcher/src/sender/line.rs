@@ -1,6 +1,14 @@
 //! A connection to a receiver, from the look-up of its name to the request on it.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header, uri};
@@ -18,6 +26,7 @@ use tokio::{
     time::sleep,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Host;
 
 use super::{failure::Failure, resolver::permitted};
@@ -28,6 +37,8 @@ use crate::domain::{
 
 /// So long an address is tried before the next one is tried beside it (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
+/// So long a connection may take to end.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// The head of an answer: more is not read.
 const MOST_HEADERS: usize = 100;
 const MOST_HEAD_BYTES: usize = 64 * 1024;
@@ -44,8 +55,39 @@ pub(super) type Body = Full<Bytes>;
 
 /// A connection that requests are sent on: one after the other, or with HTTP/2 many at once.
 pub(super) enum Line {
-    Http1(http1::SendRequest<Body>),
-    Http2(http2::SendRequest<Body>),
+    Http1(http1::SendRequest<Body>, Arc<Use>),
+    Http2(http2::SendRequest<Body>, Arc<Use>),
+}
+
+/// Held by all who use a connection: without it, the connection ends.
+pub(super) struct Use {
+    /// Somebody has waited on it in vain.
+    is_given_up: AtomicBool,
+    _until: DropGuard,
+}
+
+/// Who stops waiting gives the connection up: it may be dead, or its receiver lets nothing through, and the next request
+/// would wait for the same. Those that are on their way may still be answered.
+struct Wait<'a>(Option<&'a Use>);
+
+impl Use {
+    fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+}
+
+impl Wait<'_> {
+    fn is_over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0 {
+            connection.is_given_up.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Line {
@@ -55,43 +97,53 @@ impl Line {
         mut request: Request<Body>,
         target: &Target,
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        match self {
-            Self::Http1(sender) => {
+        let (Self::Http1(_, connection) | Self::Http2(_, connection)) = self;
+        let connection = Arc::clone(connection);
+        let wait = Wait(Some(&connection));
+        let answered = match self {
+            Self::Http1(sender, _) => {
                 *request.uri_mut() = Uri::from(target.path.clone());
                 if let Ok(host) = HeaderValue::try_from(target.origin.authority.as_str()) {
                     request.headers_mut().insert(header::HOST, host);
                 }
                 sender.try_send_request(request).await
             }
-            Self::Http2(sender) => {
+            Self::Http2(sender, _) => {
                 *request.uri_mut() = whole(target);
                 request.headers_mut().remove(header::HOST);
                 sender.try_send_request(request).await
             }
-        }
+        };
+        wait.is_over();
+        answered
     }
 
     /// Another handle on the same connection, where more than one may use it.
     pub(super) fn share(&self) -> Option<Self> {
         match self {
-            Self::Http1(_) => None,
-            Self::Http2(sender) => Some(Self::Http2(sender.clone())),
+            Self::Http1(..) => None,
+            Self::Http2(sender, in_use) => Some(Self::Http2(sender.clone(), Arc::clone(in_use))),
         }
     }
 
     /// Returns when the next request can be sent; an error where none can any more.
     pub(super) async fn ready(&mut self) -> hyper::Result<()> {
         match self {
-            Self::Http1(sender) => sender.ready().await,
-            Self::Http2(sender) => sender.ready().await,
+            Self::Http1(sender, _) => sender.ready().await,
+            Self::Http2(sender, connection) => {
+                let wait = Wait(Some(&**connection));
+                let ready = sender.ready().await;
+                wait.is_over();
+                ready
+            }
         }
     }
 
     /// Whether it is of no more use.
     pub(super) fn is_closed(&self) -> bool {
         match self {
-            Self::Http1(sender) => sender.is_closed(),
-            Self::Http2(sender) => sender.is_closed(),
+            Self::Http1(sender, connection) => sender.is_closed() || connection.is_given_up(),
+            Self::Http2(sender, connection) => sender.is_closed() || connection.is_given_up(),
         }
     }
 }
@@ -166,9 +218,7 @@ async fn http_1(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Res
     let mut builder = http1::Builder::new();
     builder.max_headers(MOST_HEADERS).max_header_size(MOST_HEAD_BYTES).max_buf_size(MOST_HEAD_BYTES);
     let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
-    // Ends with its sender, or when the other side closes; who waits for an answer is told why.
-    tokio::spawn(connection);
-    Ok(Line::Http1(sender))
+    Ok(Line::Http1(sender, run(connection)))
 }
 
 async fn http_2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Line, Failure> {
@@ -181,6 +231,24 @@ async fn http_2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Res
         .max_pending_accept_reset_streams(MOST_RESETS)
         .max_local_error_reset_streams(MOST_RESETS);
     let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
-    tokio::spawn(connection);
-    Ok(Line::Http2(sender))
+    Ok(Line::Http2(sender, run(connection)))
+}
+
+/// Runs a connection until the other side closes it, or nobody uses it any more: it then says goodbye, and is not left to
+/// a receiver that takes neither a goodbye nor the rest of a request (a window that never opens).
+fn run(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Arc<Use> {
+    let unused = CancellationToken::new();
+    let until = unused.clone().drop_guard();
+    tokio::spawn(async move {
+        let over = async {
+            unused.cancelled().await;
+            sleep(GOODBYE).await;
+        };
+        tokio::select! {
+            // Who waits for an answer is told why there is none.
+            _ = connection => {}
+            () = over => {}
+        }
+    });
+    Arc::new(Use { is_given_up: AtomicBool::new(false), _until: until })
 }

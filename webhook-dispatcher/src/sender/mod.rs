@@ -19,6 +19,7 @@ mod receipts;
 mod recorder;
 mod request;
 mod resolver;
+mod roots;
 mod slots;
 mod worker;
 
@@ -31,6 +32,7 @@ use platform::telemetry::TraceContext;
 pub use receipts::{Receipt, Receipts};
 pub use recorder::Recorder;
 pub use request::Signed;
+pub use roots::{BadRoots, read_roots};
 pub use slots::{Slot, Slots, Turn};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},

@@ -29,6 +29,7 @@ mod failing;
 mod fanout;
 mod first_attempts;
 mod harness;
+mod hostile;
 mod leases;
 mod metrics;
 mod moves;

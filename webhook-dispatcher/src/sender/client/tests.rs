@@ -117,11 +117,12 @@ async fn say(bytes: &'static [u8]) -> SocketAddr {
 
 fn settings() -> ClientSettings {
     ClientSettings {
-        policy: AddressPolicy { allow: vec!["127.0.0.0/8".parse().unwrap()], allow_http: false },
+        policy: AddressPolicy { allow: vec!["127.0.0.0/8".parse().unwrap()], ..AddressPolicy::default() },
         timeout: SOON,
         max_response_bytes: CAP,
         idle_per_host: 8,
         idle: 100,
+        extra_roots: Vec::new(),
     }
 }
 
