@@ -17,6 +17,7 @@ use crate::{
     domain::{
         circuit,
         endpoint::Owner,
+        event::RELEASE_PUBLISHED,
         health::{ACTIVE, Health},
         settings::Subscription,
     },
@@ -70,7 +71,7 @@ struct Entries {
     by_id: BTreeMap<String, Arc<Known>>,
     /// All have been read since the last gap; but for those that are missing.
     is_complete: bool,
-    /// There, and not to be read.
+    /// There, not to be read, and perhaps to be told what many are told.
     missing: BTreeSet<String>,
     by_circuit: [u32; 3],
     disabled: u32,
@@ -81,15 +82,18 @@ impl Directory {
         self.read().by_instance.get(instance_id).cloned()
     }
 
-    /// The next endpoints that take the event, in the order of their ids; all of them only once all have been read.
+    /// The next endpoints that take the event, in the order of their ids.
     pub(super) fn list_told_after(&self, event: &str, id: &str, limit: usize) -> AppResult<Vec<Arc<Known>>> {
         let entries = self.read();
-        if !entries.is_complete {
-            return Err(AppError::unavailable("the endpoints are not known yet"));
-        }
+        entries.require_complete()?;
         let after = entries.by_id.range::<str, _>((Bound::Excluded(id), Bound::Unbounded));
         let told = after.map(|(_, known)| known).filter(|known| known.is_told(event));
         Ok(told.take(limit).cloned().collect())
+    }
+
+    /// Not before all have been read is it known who takes an event.
+    pub(super) fn require_complete(&self) -> AppResult<()> {
+        self.read().require_complete()
     }
 
     /// Whether there is an endpoint that could not be read.
@@ -132,6 +136,11 @@ impl Entries {
         self.count(before.as_deref(), Some(&known));
         self.by_instance.insert(known.instance_id.clone(), known);
         self.measure();
+    }
+
+    fn require_complete(&self) -> AppResult<()> {
+        let not_yet = || AppError::unavailable("the endpoints are not known yet");
+        self.is_complete.then_some(()).ok_or_else(not_yet)
     }
 
     fn remove(&mut self, endpoint_id: &str) {
@@ -253,13 +262,16 @@ impl App {
 
     fn remember(&self, row: &endpoint::Model) {
         if row.instance_id.is_none() {
-            return;
+            return self.directory.forget(&row.id);
         }
         match self.know(row) {
             Ok(known) => self.directory.put(known),
             Err(error) => {
                 tracing::error!(endpoint = row.id, ?error, "an endpoint cannot be read");
-                self.directory.miss(&row.id);
+                self.directory.forget(&row.id);
+                if row.subscription().has(RELEASE_PUBLISHED) {
+                    self.directory.miss(&row.id);
+                }
             }
         }
     }

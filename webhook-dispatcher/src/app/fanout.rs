@@ -23,6 +23,7 @@ impl App {
     /// are not in the store.
     pub async fn tell_all(&self, handed_out: &HandedOut, told: Told) -> AppResult<()> {
         self.read_missing().await;
+        self.directory.require_complete().inspect_err(|_| self.note_unmade(&handed_out.event_id))?;
         let telling = self.telling(handed_out, "", told)?;
         let begun = self.begin_all(&telling).await;
         // Waited for also after a failure, so that nothing is still in flight when the message comes again.

@@ -179,6 +179,9 @@ pub(super) fn due(endpoint_id: Option<&str>, now_ms: i64) -> Select<Entity> {
 /// Takes these deliveries and, for each endpoint, what is pending and due before the time beside it, until the
 /// transaction ends.
 pub async fn lock(tx: &impl ConnectionTrait, ids: &[&str], pending: &[(&str, i64)]) -> Result<(), DbErr> {
+    if ids.is_empty() && pending.is_empty() {
+        return Ok(());
+    }
     let own = Condition::any().add(Column::Id.is_in(ids.iter().copied()));
     let any = pending.iter().fold(own, |any, (endpoint_id, until_ms)| {
         let due = Column::NextAttemptAtMs.lt(*until_ms);
