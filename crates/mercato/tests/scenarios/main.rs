@@ -17,6 +17,7 @@ mod hosted_requests;
 mod hosted_versions;
 mod limits;
 mod operators;
+mod operators_delivery;
 mod packages;
 mod payments;
 mod requests;
