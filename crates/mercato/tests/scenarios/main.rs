@@ -11,6 +11,7 @@ mod stage;
 
 mod app;
 mod feed;
+mod further_events;
 mod hosted_installs;
 mod hosted_life;
 mod hosted_requests;
