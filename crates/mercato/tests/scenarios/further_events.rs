@@ -22,7 +22,7 @@ scenarios! {
 
 impl Stage {
     /// Where a shop is told, as the operator names it.
-    async fn endpoint_of(&self, shop: &Shop) -> anyhow::Result<String> {
+    pub(crate) async fn endpoint_of(&self, shop: &Shop) -> anyhow::Result<String> {
         let query = [("instance_id", shop.id())];
         let known = eventually("the endpoint", SOON, async || {
             self.admin.list("endpoints", &query).await.ok()?.first().cloned()

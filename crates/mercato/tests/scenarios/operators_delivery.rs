@@ -25,12 +25,6 @@ const ULID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
 impl Stage {
-    async fn endpoint_of(&self, shop: &Shop) -> anyhow::Result<String> {
-        let path = format!("/admin/endpoints?instance_id={}", shop.id());
-        let found = self.answer_with(&path, |answer| answer["endpoints"][0].is_object()).await?;
-        text(&found["endpoints"][0], "id")
-    }
-
     async fn ask_replay(&self, key: Option<&str>, what: &Value) -> anyhow::Result<Reply> {
         let caller = self.admin.caller();
         let request = caller.request(Method::POST, "/admin/replays").json(what);
