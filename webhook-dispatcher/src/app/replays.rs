@@ -161,7 +161,7 @@ impl App {
 
     /// Makes what is asked for, until `shutdown`.
     pub async fn drive_replays(self, shutdown: Shutdown) {
-        shutdown.run_until_cancelled(self.drive()).await;
+        shutdown.run_until_cancelled(Box::pin(self.drive())).await;
     }
 
     async fn drive(&self) {

@@ -109,27 +109,27 @@ impl Idle {
     async fn fill(&self) {
         let now_ms = self.clock.now_ms();
         let (dly, msg) = (floor("dly", now_ms), floor("msg", now_ms));
-        let mut sql = String::new();
+        let mut sql = Vec::new();
         for endpoint in 0..2 {
-            sql += &format!(
+            sql.push(format!(
                 "INSERT INTO endpoints (id, kind, instance_id, base_url, sealed_secrets, revision, tenant_disabled, \
                  throttled_until_ms, created_at_ms, updated_at_ms) VALUES ('ep_{endpoint}', 'webhook', \
                  'inst_{endpoint}', 'https://shop.example', '', 1, false, 0, 1, 1);"
-            );
+            ));
         }
         for n in 0..DELIVERIES {
             let (id, message, endpoint) =
                 (format!("{}{n:016}", &dly[..14]), format!("{}{n:016}", &msg[..14]), n % 2);
-            sql += &format!(
+            sql.push(format!(
                 "INSERT INTO messages (id, instance_id, event, sealed_body, created_at_ms) \
                  VALUES ('{message}', 'inst_{endpoint}', 'license-issued', 'sealed', {now_ms}); \
                  INSERT INTO deliveries (id, message_id, endpoint_id, instance_id, event, state, attempts, lease_token, \
                  failures, next_attempt_at_ms, lease_until_ms, created_at_ms, settled_at_ms, kind) \
                  VALUES ('{id}', '{message}', 'ep_{endpoint}', 'inst_{endpoint}', 'license-issued', 'delivered', 1, 1, \
                  0, 0, 0, {now_ms}, {now_ms}, 'webhook');"
-            );
+            ));
         }
-        self.db.write().execute_unprepared(&sql).await.unwrap();
+        self.db.write().execute_unprepared(&sql.concat()).await.unwrap();
     }
 
     /// A replica that does nothing but drive replays.
