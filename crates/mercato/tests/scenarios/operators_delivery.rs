@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Value, json};
 use testkit::{
-    market::{Options, Reply, Service, Shop},
+    market::{Options, Reply, Service},
     receiver::Answer,
 };
 
