@@ -185,7 +185,7 @@ async fn on_postgres_no_list_replay_or_pruning_reads_or_sorts_a_table() {
             .iter()
             .any(|table| plan.contains(&format!("Seq Scan on {table}")));
         if reads_all || sorts_many(&plan) {
-            slow.extend([name, plan]);
+            slow.push(format!("{name}:\n{plan}"));
         }
     }
     assert!(slow.is_empty(), "{}", slow.join("\n"));
