@@ -25,6 +25,8 @@ pub struct Form {
     pub shops: usize,
     /// Every shop but the lost cause buys every app.
     pub apps: usize,
+    /// The lost cause buys so many: its circuit is open, so that they die one attempt after the other.
+    pub lost_sales: usize,
     /// Every shop installs so many hosted apps.
     pub hosted: usize,
     /// Seconds after each failed attempt; longer in sum than any receiver is bad.
@@ -44,6 +46,7 @@ impl Form {
             scale: 1.0,
             shops: 31,
             apps: sales.div_ceil(30),
+            lost_sales: 5,
             hosted: 4,
             schedule: vec![1, 1, 2, 3, 4, 5, 6, 7, 8, 8],
             patience: Duration::from_mins(5),
@@ -59,6 +62,7 @@ impl Form {
             scale: 0.25,
             shops: 9,
             apps: 6,
+            lost_sales: 2,
             hosted: 2,
             schedule: vec![1, 1, 2, 2, 3, 3],
             patience: Duration::from_mins(3),
@@ -70,7 +74,7 @@ impl Form {
     pub fn sales(&self, seed: u64) -> Vec<(usize, usize)> {
         let good = (0..self.shops).filter(|shop| *shop != LOST_CAUSE);
         let mut sales: Vec<_> = good.flat_map(|shop| (0..self.apps).map(move |app| (shop, app))).collect();
-        sales.extend((0..self.apps.min(10)).map(|app| (LOST_CAUSE, app)));
+        sales.extend((0..self.lost_sales.min(self.apps)).map(|app| (LOST_CAUSE, app)));
         Dice::new(!seed).shuffle(&mut sales);
         sales
     }
@@ -251,7 +255,7 @@ mod tests {
         let form = Form::short();
         let sales = form.sales(1);
         assert_eq!(sales.iter().collect::<BTreeSet<_>>().len(), sales.len());
-        assert_eq!(sales.len(), 8 * 6 + 6);
+        assert_eq!(sales.len(), 8 * 6 + 2);
     }
 
     #[test]

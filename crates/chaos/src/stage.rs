@@ -36,6 +36,8 @@ const VENDOR: &str = "acme";
 /// dispatcher takes, so that what is killed or frozen is taken over during the run.
 const TIMEOUT_SECONDS: &str = "2";
 const LEASE_SECONDS: &str = "8";
+/// Circuits open as they do in production, and try again while the run lasts.
+const COOL_DOWN_SECONDS: &str = "1";
 
 /// Everything that runs; it ends with this value.
 pub struct Stage {
@@ -222,6 +224,8 @@ fn options(form: &Form, vars: impl Fn(Instance) -> Vec<(String, String)>) -> Opt
         ("SCHEDULE_SECONDS", schedule.as_str()),
         ("TIMEOUT_SECONDS", TIMEOUT_SECONDS),
         ("LEASE_SECONDS", LEASE_SECONDS),
+        ("CIRCUIT_COOL_DOWN_SECONDS", COOL_DOWN_SECONDS),
+        ("CIRCUIT_LONGEST_COOL_DOWN_SECONDS", COOL_DOWN_SECONDS),
     ];
     let told = options.iter().fold(Options::default(), |told, (name, value)| {
         told.var(Service::Dispatcher, &format!("MERCATO__DELIVERY__{name}"), value)
