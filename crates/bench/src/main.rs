@@ -3,6 +3,7 @@
 mod bare;
 mod dispatch;
 mod gateway;
+mod lists;
 mod load;
 mod memory;
 mod open_loop;
@@ -59,6 +60,8 @@ enum Benchmark {
     DispatchTwo(dispatch::Burst),
     /// A dispatcher's memory with a backlog in its store, beside the same without
     DispatchBacklog(dispatch::Backlog),
+    /// What operators list of a store that holds a great deal, beside counting it exactly; with the plans
+    Lists(lists::Args),
     /// What each idle service takes of the memory, beside the 40 MiB that it may
     Memory(memory::Args),
     /// From `mercato demo` to its answer, beside the 3 seconds that it may take
@@ -95,6 +98,7 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::DispatchIsolation(args) => dispatch::isolation(&args).await?.print(),
         Benchmark::DispatchTwo(args) => dispatch::two(&args).await?.print(),
         Benchmark::DispatchBacklog(args) => dispatch::backlog(args).await?.print(),
+        Benchmark::Lists(args) => lists::run(args).await?.print(),
         Benchmark::Memory(args) => memory::run(args).await?.print(),
         Benchmark::Start(args) => start::run(args).await?.print(),
         Benchmark::Bare(args) => bare::run(args).await?,
@@ -113,6 +117,7 @@ async fn run_all() -> anyhow::Result<()> {
     dispatch::isolation(&dispatch::Isolation::default()).await?.print();
     dispatch::two(&dispatch::Burst::default()).await?.print();
     dispatch::backlog(dispatch::Backlog::default()).await?.print();
+    lists::run(lists::Args::default()).await?.print();
     memory::run(memory::Args::default()).await?.print();
     start::run(start::Args::default()).await?.print();
     Ok(())

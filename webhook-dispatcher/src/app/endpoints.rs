@@ -134,7 +134,9 @@ impl App {
         let changed = if disabled { current.clone() } else { current.clone().renewed() };
         let changed = self.save(&tx, &current, changed.standing_as(standing), now_ms).await?;
         tx.commit().await?;
-        metrics::counter!("webhook_dead_letters_total", "reason" => class_of(DROPPED)).increment(dropped);
+        if dropped > 0 {
+            metrics::counter!("webhook_dead_letters_total", "reason" => class_of(DROPPED)).increment(dropped);
+        }
         ended.into_iter().for_each(Ended::count);
         self.reread_endpoint(&changed.id).await;
         self.wake.notify_one();

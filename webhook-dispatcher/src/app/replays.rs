@@ -161,7 +161,7 @@ impl App {
 
     /// Makes what is asked for, until `shutdown`.
     pub async fn drive_replays(self, shutdown: Shutdown) {
-        shutdown.run_until_cancelled(self.drive()).await;
+        shutdown.run_until_cancelled(Box::pin(self.drive())).await;
     }
 
     async fn drive(&self) {
@@ -294,13 +294,7 @@ struct Batch {
 
 impl Batch {
     fn look_at(&mut self, delivery: &delivery::Model, endpoint_takes: bool, has_body: bool) {
-        let found = Found {
-            kind: delivery.kind(),
-            has_settled: delivery.settled_at_ms.is_some(),
-            is_leased: delivery.lease_until_ms > 0,
-            endpoint_takes,
-            has_body,
-        };
+        let found = Found { kind: delivery.kind(), course: delivery.course(), endpoint_takes, has_body };
         match found.may_be_sent_again() {
             Ok(()) => self.again.push(delivery.id.clone()),
             Err(skip) => self.skipped.push(skip),

@@ -112,15 +112,24 @@ impl Skip {
     }
 }
 
+/// How far a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// For its next attempt.
+    Waits,
+    /// Somebody holds its lease.
+    InFlight,
+    /// No attempt will follow.
+    Settled,
+}
+
 /// A delivery as a replay finds it.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
     /// By whose rules it is made.
     pub kind: Kind,
-    /// Whether no attempt will follow.
-    pub has_settled: bool,
-    /// Whether somebody holds its lease.
-    pub is_leased: bool,
+    /// How far it is.
+    pub course: Course,
     /// Whether its endpoint takes deliveries.
     pub endpoint_takes: bool,
     /// Whether what it says is still kept.
@@ -130,13 +139,13 @@ pub struct Found {
 impl Found {
     /// Whether it is sent again.
     pub fn may_be_sent_again(&self) -> Result<(), Skip> {
-        if self.has_settled && self.kind != Kind::Webhook {
+        if self.course == Course::Settled && self.kind != Kind::Webhook {
             return Err(Skip::Settled);
         }
         if !self.endpoint_takes {
             return Err(Skip::Disabled);
         }
-        if self.is_leased {
+        if self.course == Course::InFlight {
             return Err(Skip::InFlight);
         }
         if self.has_body { Ok(()) } else { Err(Skip::BodyGone) }
@@ -207,26 +216,21 @@ mod tests {
 
     use super::*;
 
-    const DEAD: Found = Found {
-        kind: Kind::Webhook,
-        has_settled: true,
-        is_leased: false,
-        endpoint_takes: true,
-        has_body: true,
-    };
+    const DEAD: Found =
+        Found { kind: Kind::Webhook, course: Course::Settled, endpoint_takes: true, has_body: true };
 
     #[test]
     fn each_delivery_is_sent_again_or_left_for_its_reason() {
         let update = Kind::Callback(Operation::Update);
         let cases = [
             (DEAD, Ok(())),
-            (Found { has_settled: false, ..DEAD }, Ok(())),
-            (Found { kind: update, has_settled: false, ..DEAD }, Ok(())),
+            (Found { course: Course::Waits, ..DEAD }, Ok(())),
+            (Found { kind: update, course: Course::Waits, ..DEAD }, Ok(())),
             (Found { kind: update, ..DEAD }, Err(Skip::Settled)),
             (Found { kind: update, endpoint_takes: false, ..DEAD }, Err(Skip::Settled)),
             (Found { endpoint_takes: false, ..DEAD }, Err(Skip::Disabled)),
-            (Found { has_settled: false, endpoint_takes: false, ..DEAD }, Err(Skip::Disabled)),
-            (Found { has_settled: false, is_leased: true, ..DEAD }, Err(Skip::InFlight)),
+            (Found { course: Course::Waits, endpoint_takes: false, ..DEAD }, Err(Skip::Disabled)),
+            (Found { course: Course::InFlight, ..DEAD }, Err(Skip::InFlight)),
             (Found { has_body: false, ..DEAD }, Err(Skip::BodyGone)),
         ];
         for (found, expected) in cases {

@@ -77,7 +77,7 @@ impl Use {
 }
 
 impl Wait<'_> {
-    fn is_over(mut self) {
+    fn end(mut self) {
         self.0 = None;
     }
 }
@@ -114,7 +114,7 @@ impl Line {
                 sender.try_send_request(request).await
             }
         };
-        wait.is_over();
+        wait.end();
         answered
     }
 
@@ -133,7 +133,7 @@ impl Line {
             Self::Http2(sender, connection) => {
                 let wait = Wait(Some(&**connection));
                 let ready = sender.ready().await;
-                wait.is_over();
+                wait.end();
                 ready
             }
         }

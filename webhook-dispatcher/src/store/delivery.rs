@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::{backlog, bulk};
-use crate::domain::{callback::Place, delivery::State, kind::Kind};
+use crate::domain::{callback::Place, delivery::State, kind::Kind, replay::Course};
 
 /// A delivery. `attempts` numbers the attempts, `lease_token` the claims; `failures` counts the attempts that failed
 /// since the schedule began. What is null for a webhook is told in the migration of callbacks.
@@ -51,6 +51,16 @@ impl Model {
     #[must_use]
     pub fn is(&self, state: State) -> bool {
         self.state == state.as_str()
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn course(&self) -> Course {
+        match (self.settled_at_ms, self.lease_until_ms) {
+            (Some(_), _) => Course::Settled,
+            (None, 1..) => Course::InFlight,
+            (None, _) => Course::Waits,
+        }
     }
 
     /// By whose rules it is made. The column `kind` is written from it, for lists to be filtered by.

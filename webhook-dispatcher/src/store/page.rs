@@ -91,15 +91,15 @@ impl<E: EntityTrait> List<E> {
     }
 
     fn looked_at(&self, after: Option<&str>, most: u64) -> SelectStatement {
-        self.from(self.along(after, most)).cond_where(self.asked.clone()).to_owned()
+        Self::within(self.along(after, most)).cond_where(self.asked.clone()).to_owned()
     }
 
     fn looked_at_all(&self, most: u64) -> SelectStatement {
-        self.from(self.along(None, most))
+        Self::within(self.along(None, most))
     }
 
     /// Under the table's own name, so that its columns are the same outside.
-    fn from(&self, along: SelectStatement) -> SelectStatement {
+    fn within(along: SelectStatement) -> SelectStatement {
         Query::select().from_subquery(along, Alias::new(E::default().table_name())).to_owned()
     }
 

@@ -279,10 +279,17 @@ async fn the_operators_own_endpoint_is_told_and_never_of_itself() {
     dispatcher.add_replica().await;
     // Its own failures, and its own end, are told to nobody.
     own.script([Answer::status(500), Answer::status(410)]);
-    for disabled in [true, false] {
+    let newest = || async {
+        let ask = ListDeliveriesRequest { kind: Some("operator".to_owned()), limit: 1, ..Default::default() };
+        Some(dispatcher.deliveries(ask).await.unwrap().deliveries.remove(0).state)
+    };
+    for (disabled, end) in [(true, "dead"), (false, "held")] {
         dispatcher.clock.advance(Duration::from_secs(1));
         dispatcher.set_disabled("inst_1", disabled).await.unwrap();
         own.wait_for_count(if disabled { 4 } else { 5 }, WAIT).await.unwrap();
+        // Recorded before the next: what fails beside a 410 is held with it.
+        let recorded = || async { newest().await.filter(|state| state == end) };
+        testkit::eventually("its record", WAIT, recorded).await.unwrap();
     }
     let gone = || async {
         let endpoint = dispatcher.endpoints(of_operator()).await.unwrap().endpoints.remove(0);

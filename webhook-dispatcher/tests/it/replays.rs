@@ -90,9 +90,9 @@ async fn the_dead_of_one_endpoint_are_sent_again(dispatcher: Dispatcher) {
 async fn all_of_a_time_are_sent_again_under_their_ids(dispatcher: Dispatcher) {
     let shop = dispatcher.shop("inst_1").await;
     dispatcher.tell("inst_1", 2).await;
-    dispatcher.clock.advance(Duration::from_secs(60));
+    dispatcher.clock.advance(Duration::from_mins(1));
     let since_ms = dispatcher.clock.now_ms();
-    dispatcher.clock.advance(Duration::from_secs(60));
+    dispatcher.clock.advance(Duration::from_mins(1));
     let before = received(&shop);
     dispatcher.tell("inst_1", 3).await;
 

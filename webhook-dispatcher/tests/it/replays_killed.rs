@@ -1,6 +1,6 @@
 //! Replays without a pipeline behind them: replicas that die, or compete, in the middle of one, and a store that is busy.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use platform::{Shutdown, ids::floor};
 use sea_orm::{ConnectionTrait as _, Statement};
@@ -111,23 +111,27 @@ impl Idle {
         let (dly, msg) = (floor("dly", now_ms), floor("msg", now_ms));
         let mut sql = String::new();
         for endpoint in 0..2 {
-            sql += &format!(
+            write!(
+                sql,
                 "INSERT INTO endpoints (id, kind, instance_id, base_url, sealed_secrets, revision, tenant_disabled, \
                  throttled_until_ms, created_at_ms, updated_at_ms) VALUES ('ep_{endpoint}', 'webhook', \
                  'inst_{endpoint}', 'https://shop.example', '', 1, false, 0, 1, 1);"
-            );
+            )
+            .unwrap();
         }
         for n in 0..DELIVERIES {
             let (id, message, endpoint) =
                 (format!("{}{n:016}", &dly[..14]), format!("{}{n:016}", &msg[..14]), n % 2);
-            sql += &format!(
+            write!(
+                sql,
                 "INSERT INTO messages (id, instance_id, event, sealed_body, created_at_ms) \
                  VALUES ('{message}', 'inst_{endpoint}', 'license-issued', 'sealed', {now_ms}); \
                  INSERT INTO deliveries (id, message_id, endpoint_id, instance_id, event, state, attempts, lease_token, \
                  failures, next_attempt_at_ms, lease_until_ms, created_at_ms, settled_at_ms, kind) \
                  VALUES ('{id}', '{message}', 'ep_{endpoint}', 'inst_{endpoint}', 'license-issued', 'delivered', 1, 1, \
                  0, 0, 0, {now_ms}, {now_ms}, 'webhook');"
-            );
+            )
+            .unwrap();
         }
         self.db.write().execute_unprepared(&sql).await.unwrap();
     }

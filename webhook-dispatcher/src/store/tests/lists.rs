@@ -34,11 +34,10 @@ fn rows() -> [String; 4] {
     let shop = "CASE WHEN n % 2 = 0 THEN 'inst_0' ELSE 'inst_' || n % 500 END";
     let numbers = format!("generate_series(1, {DELIVERIES}) n");
     [
-        format!(
-            "INSERT INTO endpoints (id, kind, instance_id, base_url, sealed_secrets, revision, tenant_disabled, \
+        "INSERT INTO endpoints (id, kind, instance_id, base_url, sealed_secrets, revision, tenant_disabled, \
              throttled_until_ms, created_at_ms, updated_at_ms) SELECT 'ep_' || n, 'webhook', 'inst_' || n, \
              'https://shop.example', '', 1, false, 0, 1, 1 FROM generate_series(0, 499) n"
-        ),
+            .to_owned(),
         format!(
             "INSERT INTO messages (id, instance_id, event, sealed_body, created_at_ms) \
              SELECT {message}, {shop}, 'license-issued', repeat('b', 300)::bytea, {FIRST_MS} + n FROM {numbers}"
@@ -179,15 +178,15 @@ async fn on_postgres_no_list_replay_or_pruning_reads_or_sorts_a_table() {
         db.write().execute_unprepared(&rows).await.unwrap();
     }
     db.write().execute_unprepared("VACUUM ANALYZE").await.unwrap();
-    let mut slow = String::new();
+    let mut slow = Vec::new();
     for (name, statement) in statements() {
         let plan = plan(&db, statement).await;
         let reads_all = ["deliveries", "attempts", "messages"]
             .iter()
             .any(|table| plan.contains(&format!("Seq Scan on {table}")));
         if reads_all || sorts_many(&plan) {
-            slow += &format!("{name}:\n{plan}\n");
+            slow.push(format!("{name}:\n{plan}"));
         }
     }
-    assert!(slow.is_empty(), "{slow}");
+    assert!(slow.is_empty(), "{}", slow.join("\n"));
 }

@@ -116,7 +116,7 @@ impl Misdeed {
 }
 
 fn client(timeout: Duration) -> Client {
-    client_of(settings(timeout))
+    client_of(&settings(timeout))
 }
 
 fn settings(timeout: Duration) -> ClientSettings {
@@ -130,8 +130,8 @@ fn settings(timeout: Duration) -> ClientSettings {
     }
 }
 
-fn client_of(settings: ClientSettings) -> Client {
-    Client::new(&settings, Clock::system())
+fn client_of(settings: &ClientSettings) -> Client {
+    Client::new(settings, Clock::system())
 }
 
 /// A request to this base URL.

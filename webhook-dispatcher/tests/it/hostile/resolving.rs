@@ -15,7 +15,7 @@ async fn no_notation_of_an_address_leads_inside() {
     let inside = Receiver::start().await.unwrap();
     let port = inside.address().port();
     let policy = AddressPolicy { allow_http: true, allow_ports: vec![port], ..AddressPolicy::default() };
-    let client = client_of(webhook_dispatcher::sender::ClientSettings { policy, ..settings(TIMEOUT) });
+    let client = client_of(&webhook_dispatcher::sender::ClientSettings { policy, ..settings(TIMEOUT) });
     for host in [
         "127.0.0.1",
         "127.1",

@@ -20,7 +20,7 @@ use super::{
 /// A client that trusts this authority beside the public ones.
 pub(super) fn trusting(authority: &Authority) -> Client {
     let roots = webhook_dispatcher::sender::read_roots(authority.pem().as_bytes()).unwrap();
-    client_of(webhook_dispatcher::sender::ClientSettings { extra_roots: roots, ..settings(TIMEOUT) })
+    client_of(&webhook_dispatcher::sender::ClientSettings { extra_roots: roots, ..settings(TIMEOUT) })
 }
 
 /// Answers each request over TLS with 200.
