@@ -125,7 +125,6 @@ pub enum Course {
 
 /// A delivery as a replay finds it.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with each other")]
 pub struct Found {
     /// By whose rules it is made.
     pub kind: Kind,
