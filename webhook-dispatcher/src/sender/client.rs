@@ -11,7 +11,7 @@ use super::{
     Signed,
     failure::Failure,
     line::{Body, Connector, Line, PROTOCOLS},
-    pool::Pool,
+    pool::{Keep as _, Pool},
     roots,
 };
 use crate::domain::{

@@ -29,7 +29,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Host;
 
-use super::{failure::Failure, resolver::permitted};
+use super::{failure::Failure, pool::Keep, resolver::permitted};
 use crate::domain::{
     address::{AddressPolicy, Scheme},
     target::{Origin, Target},
@@ -118,14 +118,6 @@ impl Line {
         answered
     }
 
-    /// Another handle on the same connection, where more than one may use it.
-    pub(super) fn share(&self) -> Option<Self> {
-        match self {
-            Self::Http1(..) => None,
-            Self::Http2(sender, in_use) => Some(Self::Http2(sender.clone(), Arc::clone(in_use))),
-        }
-    }
-
     /// Returns when the next request can be sent; an error where none can any more.
     pub(super) async fn ready(&mut self) -> hyper::Result<()> {
         match self {
@@ -138,9 +130,17 @@ impl Line {
             }
         }
     }
+}
 
-    /// Whether it is of no more use.
-    pub(super) fn is_closed(&self) -> bool {
+impl Keep for Line {
+    fn share(&self) -> Option<Self> {
+        match self {
+            Self::Http1(..) => None,
+            Self::Http2(sender, in_use) => Some(Self::Http2(sender.clone(), Arc::clone(in_use))),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
         match self {
             Self::Http1(sender, connection) => sender.is_closed() || connection.is_given_up(),
             Self::Http2(sender, connection) => sender.is_closed() || connection.is_given_up(),

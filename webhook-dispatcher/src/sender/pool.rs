@@ -43,16 +43,6 @@ pub(super) trait Keep: Sized + Send + 'static {
     fn is_closed(&self) -> bool;
 }
 
-impl Keep for Line {
-    fn share(&self) -> Option<Self> {
-        Self::share(self)
-    }
-
-    fn is_closed(&self) -> bool {
-        Self::is_closed(self)
-    }
-}
-
 impl<L: Keep> Pool<L> {
     /// Keeps at most so many for each origin, and at most so many in all; none for longer than it is likely open.
     pub(super) fn start(per_origin: usize, most: usize) -> Arc<Self> {
