@@ -172,7 +172,10 @@ impl App {
         } else {
             deliveries.next.clone().map(Cursor::after)
         };
-        let count = list::count_attempts(self.db.read(), &filter, outcome, deliveries.count).await?;
+        let count = match page.stretch().counts(attempts.len(), next.is_none()) {
+            Some(count) => count,
+            None => list::count_attempts(self.db.read(), &filter, outcome, deliveries.count).await?,
+        };
         Ok((Part { rows: with_deliveries(attempts, deliveries.rows), next: None, count }, next))
     }
 }

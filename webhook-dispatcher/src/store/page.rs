@@ -25,6 +25,14 @@ pub struct Stretch<'a> {
     pub after: Option<&'a str>,
 }
 
+impl Stretch<'_> {
+    /// How many the list has, if this part is all of it. Asked for by itself, a number may tell of a row that came between.
+    pub(crate) fn counts(self, found: usize, is_last: bool) -> Option<Count> {
+        let is_whole = self.offset == 0 && self.after.is_none() && is_last;
+        is_whole.then_some(Count { found: found as u64, is_exact: true })
+    }
+}
+
 /// A part of a list.
 #[derive(Debug)]
 pub struct Part<T> {
@@ -127,7 +135,11 @@ impl<E: EntityTrait> List<E> {
         } else {
             self.beyond(db, stretch.after).await?
         };
-        Ok(Part { rows, next, count: self.counted(db).await? })
+        let count = match stretch.counts(rows.len(), next.is_none()) {
+            Some(count) => count,
+            None => self.counted(db).await?,
+        };
+        Ok(Part { rows, next, count })
     }
 
     /// Near first, and then as far as it goes.

@@ -13,6 +13,7 @@ use crate::harness::{Dispatcher, WAIT};
 
 over_both! {
     a_list_goes_on_where_it_was_while_new_ones_arrive,
+    a_list_counts_what_it_shows_while_more_arrive,
     dead_letters_are_found_by_their_reason_endpoint_and_time,
     a_message_tells_its_deliveries_and_never_what_it_says,
     attempts_are_listed_newest_first_and_cut_anywhere,
@@ -62,6 +63,31 @@ async fn a_list_goes_on_where_it_was_while_new_ones_arrive(dispatcher: Dispatche
     let listed = dispatcher.deliveries(ListDeliveriesRequest::default()).await.unwrap();
     assert!(listed.stretch.unwrap().count_is_exact);
     assert_eq!(listed.count as usize, listed.deliveries.len());
+}
+
+/// The rows and their number were once two looks, and a delivery that came between was counted and not shown.
+async fn a_list_counts_what_it_shows_while_more_arrive(dispatcher: Dispatcher) {
+    const TOLD: usize = 60;
+    let _shop = dispatcher.shop("inst_1").await;
+    let telling = async {
+        for _ in 0..TOLD {
+            dispatcher.issue("inst_1").await;
+        }
+    };
+    let listing = async {
+        loop {
+            let deliveries = ListDeliveriesRequest { limit: 100, ..Default::default() };
+            let deliveries = dispatcher.deliveries(deliveries).await.unwrap();
+            assert_eq!(deliveries.count as usize, deliveries.deliveries.len());
+            let attempts = ListAttemptsRequest { limit: 100, ..Default::default() };
+            let attempts = dispatcher.attempts(attempts).await.unwrap();
+            assert_eq!(attempts.count as usize, attempts.attempts.len());
+            if attempts.attempts.len() == TOLD {
+                break;
+            }
+        }
+    };
+    tokio::join!(telling, tokio::time::timeout(WAIT, listing)).1.expect("all of them are listed in time");
 }
 
 async fn dead_letters_are_found_by_their_reason_endpoint_and_time(dispatcher: Dispatcher) {
