@@ -48,7 +48,6 @@ Examples:
 /// Every key of the deployment.
 #[derive(Serialize, Deserialize)]
 struct Keys {
-    #[serde(flatten)]
     secrets: Secrets,
     #[serde(serialize_with = "expose")]
     database_password: Secret,
