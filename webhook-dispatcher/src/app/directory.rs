@@ -12,7 +12,11 @@ use proto::events::{EndpointChanged, subject};
 use tokio::{sync::Mutex, time::sleep};
 
 use super::App;
-use crate::{domain::endpoint::Owner, sender::Recipient, store::endpoint};
+use crate::{
+    domain::{endpoint::Owner, settings::Subscription},
+    sender::Recipient,
+    store::endpoint,
+};
 
 /// Rows read at once where all are read.
 const PAGE: u64 = 1_000;
@@ -24,6 +28,14 @@ pub(super) struct Known {
     pub(super) recipient: Arc<Recipient>,
     pub(super) is_disabled: bool,
     pub(super) throttled_until_ms: i64,
+    subscription: Subscription,
+}
+
+impl Known {
+    /// Whether it wants to be told of this event.
+    pub(super) fn is_told(&self, event: &str) -> bool {
+        self.subscription.has(event)
+    }
 }
 
 /// The shops' endpoints in memory, by instance: what is told to one waits for no row. What is missing is read; a change
@@ -180,6 +192,7 @@ impl App {
             recipient: Arc::new(self.recipient(row)?),
             is_disabled: row.is_disabled(),
             throttled_until_ms: row.throttled_until_ms,
+            subscription: row.subscription(),
         }))
     }
 }

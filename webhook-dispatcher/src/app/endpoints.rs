@@ -57,23 +57,11 @@ impl App {
     }
 
     fn new_endpoint(&self, change: &EndpointChange, now_ms: i64) -> AppResult<endpoint::Model> {
-        let (instance_id, marketplace_id) = match change.owner.clone() {
-            Owner::Instance(id) => (Some(id), None),
-            Owner::App(id) => (None, Some(id)),
-        };
         Ok(endpoint::Model {
-            id: self.ids.generate("ep"),
-            kind: change.owner.kind().to_owned(),
-            instance_id,
-            marketplace_id,
-            base_url: change.route.url().to_owned(),
             sealed_secrets: self.seal_secrets(&change.route)?,
             revision: i64::from(change.revision),
             tenant_disabled: change.disabled,
-            disabled_reason: None,
-            throttled_until_ms: 0,
-            created_at_ms: now_ms,
-            updated_at_ms: now_ms,
+            ..endpoint::Model::new(self.ids.generate("ep"), &change.owner, change.route.url(), now_ms)
         })
     }
 
@@ -206,6 +194,6 @@ impl App {
     }
 }
 
-fn no_endpoint() -> AppError {
+pub(super) fn no_endpoint() -> AppError {
     AppError::not_found("there is no endpoint with this id; list the endpoints to see their ids")
 }

@@ -53,6 +53,9 @@ impl App {
         let endpoint = self.known_endpoint(instance_id).await;
         let endpoint = endpoint.and_then(|known| known.ok_or_else(not_known_yet));
         let endpoint = endpoint.inspect_err(|_| self.note_unmade(&handed_out.event_id))?;
+        if !endpoint.is_told(event::LICENSE_ISSUED) {
+            return Ok(());
+        }
         let (recorded, written) = oneshot::channel();
         let fresh = Fresh {
             message_id,

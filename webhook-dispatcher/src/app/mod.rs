@@ -13,6 +13,7 @@ mod intake;
 mod lookups;
 mod record;
 mod secrets;
+mod settings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ pub use endpoints::EndpointChange;
 pub(crate) use first::Late;
 pub use fresh::HandedOut;
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
+pub use settings::Settings;
 use tokio::sync::{Notify, mpsc};
 use wire::open2b::Operation;
 

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, error::Error, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, error::Error, str::FromStr};
 
 use platform::{AppError, AppResult};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use super::App;
 use crate::{
     domain::{
         endpoint::Owner,
+        settings::CustomHeaders,
         target::{BaseUrl, CallbackUrl},
     },
     sender::{Live, Recipient, Route},
@@ -17,6 +18,7 @@ use crate::{
 
 const SECRETS: &str = "endpoint.secrets";
 const BODY: &str = "message.body";
+const HEADERS: &str = "endpoint.headers";
 
 /// A secret as it is sealed at rest.
 #[derive(Serialize, Deserialize)]
@@ -49,7 +51,24 @@ impl App {
                 secrets: live(&stored)?,
             },
         };
-        Ok(Recipient { endpoint_id: endpoint.id.clone(), route })
+        let headers = self.open_headers(endpoint.sealed_headers.as_deref())?;
+        Ok(Recipient { headers, ..Recipient::new(endpoint.id.clone(), route) })
+    }
+
+    /// Nothing: there are none.
+    pub(super) fn seal_headers(&self, headers: &CustomHeaders) -> AppResult<Option<Vec<u8>>> {
+        if headers.is_empty() {
+            return Ok(None);
+        }
+        let plain = serde_json::to_vec(&headers.expose()).map_err(AppError::unexpected)?;
+        self.sealer.seal(HEADERS, &Zeroizing::new(plain)).map(Some)
+    }
+
+    fn open_headers(&self, sealed: Option<&[u8]>) -> AppResult<CustomHeaders> {
+        let Some(sealed) = sealed else { return Ok(CustomHeaders::default()) };
+        let plain = Zeroizing::new(self.sealer.open(HEADERS, sealed)?);
+        let stored: BTreeMap<&str, &str> = serde_json::from_slice(&plain).map_err(AppError::unexpected)?;
+        CustomHeaders::parse(stored).map_err(AppError::unexpected)
     }
 
     pub(super) fn seal_body(&self, body: &[u8]) -> AppResult<Vec<u8>> {

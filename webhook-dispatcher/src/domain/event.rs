@@ -5,8 +5,26 @@ use serde::Serialize;
 /// The name of the event `license-issued`, in its URL and in `X-Carpha-Event`.
 pub const LICENSE_ISSUED: &str = "license-issued";
 
-/// Every event that an endpoint can be told.
-pub const EVENTS: [&str; 1] = [LICENSE_ISSUED];
+/// A licence is no longer good, for good.
+pub const LICENSE_REVOKED: &str = "license-revoked";
+/// A licence is not good for now.
+pub const LICENSE_SUSPENDED: &str = "license-suspended";
+/// A suspended licence is good again.
+pub const LICENSE_REINSTATED: &str = "license-reinstated";
+/// An app has a new release.
+pub const RELEASE_PUBLISHED: &str = "release-published";
+/// An installation has moved on.
+pub const INSTALLATION_CHANGED: &str = "installation-changed";
+
+/// Every event that a shop's endpoint can be told.
+pub const EVENTS: [&str; 6] = [
+    LICENSE_ISSUED,
+    LICENSE_REVOKED,
+    LICENSE_SUSPENDED,
+    LICENSE_REINSTATED,
+    RELEASE_PUBLISHED,
+    INSTALLATION_CHANGED,
+];
 
 /// The body of `license-issued`; its keys are written in this order.
 #[derive(Serialize)]

@@ -9,4 +9,5 @@ pub mod event;
 pub mod kind;
 pub mod retry_after;
 pub mod schedule;
+pub mod settings;
 pub mod target;

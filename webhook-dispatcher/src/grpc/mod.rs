@@ -4,14 +4,20 @@ use platform::{AppError, AppResult, grpc::Caller};
 use proto::webhooks::{
     Attempt, Delivery, DeliveryDetail, Endpoint, GetDeliveryRequest, ListDeliveriesRequest,
     ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, ReplayDeliveryRequest,
-    SetEndpointDisabledRequest, webhooks_server::Webhooks,
+    SetEndpointDisabledRequest, UpdateEndpointRequest, webhooks_server::Webhooks,
 };
 use tonic::{Request, Response, Status};
 use wire::open2b::Operation;
 
 use crate::{
-    app::{App, Page},
-    domain::{delivery::State, endpoint::Owner, event::EVENTS, kind::KINDS},
+    app::{App, Page, Settings},
+    domain::{
+        delivery::State,
+        endpoint::Owner,
+        event::EVENTS,
+        kind::KINDS,
+        settings::{BadSetting, CustomHeaders, Subscription, check_rate},
+    },
     store::{attempt, delivery, endpoint},
 };
 
@@ -56,6 +62,16 @@ impl Webhooks for WebhooksEdge {
         Ok(Response::new(endpoint_message(endpoint)))
     }
 
+    async fn update_endpoint(
+        &self,
+        request: Request<UpdateEndpointRequest>,
+    ) -> Result<Response<Endpoint>, Status> {
+        let ask = of_operator(request)?;
+        let endpoint_id = ask.endpoint_id.clone();
+        let endpoint = self.app.update_endpoint(&endpoint_id, settings(ask)?).await?;
+        Ok(Response::new(endpoint_message(endpoint)))
+    }
+
     async fn list_deliveries(
         &self,
         request: Request<ListDeliveriesRequest>,
@@ -88,6 +104,21 @@ impl Webhooks for WebhooksEdge {
 fn of_operator<T>(request: Request<T>) -> AppResult<T> {
     Caller::principal(&request)?.require_operator()?;
     Ok(request.into_inner())
+}
+
+fn settings(ask: UpdateEndpointRequest) -> AppResult<Settings> {
+    let parsed = || {
+        let headers = ask.headers.as_ref().map(|given| {
+            let each = given.headers.iter();
+            CustomHeaders::parse(each.map(|header| (header.name.as_str(), header.value.as_str())))
+        });
+        Ok(Settings {
+            events: ask.events.as_ref().map(|given| Subscription::parse(&given.names)).transpose()?,
+            headers: headers.transpose()?,
+            rate_per_second: ask.rate_per_second.map(check_rate).transpose()?,
+        })
+    };
+    parsed().map_err(|error: BadSetting| AppError::invalid(error.to_string()))
 }
 
 fn filter(ask: ListDeliveriesRequest) -> AppResult<delivery::Filter> {
@@ -129,12 +160,14 @@ fn all_events() -> Vec<&'static str> {
 fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
     let owner = endpoint.owner();
     let events = match owner {
-        Owner::Instance(_) => EVENTS.to_vec(),
+        Owner::Instance(_) => endpoint.subscription().names().to_vec(),
         Owner::App(_) => operations().to_vec(),
     };
     Endpoint {
         disabled: endpoint.is_disabled(),
         disabled_reason: endpoint.standing().told_reason(),
+        header_names: endpoint.header_names(),
+        rate_per_second: endpoint.rate(),
         endpoint_id: endpoint.id,
         instance_id: endpoint.instance_id.unwrap_or_default(),
         base_url: endpoint.base_url,

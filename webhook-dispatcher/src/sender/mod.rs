@@ -37,6 +37,7 @@ use crate::{
         answer::Answer,
         callback::Place,
         kind::Kind,
+        settings::CustomHeaders,
         target::{BaseUrl, CallbackUrl},
     },
     store::lease::Lease,
@@ -53,6 +54,16 @@ pub struct Recipient {
     pub endpoint_id: String,
     /// How its requests are made.
     pub route: Route,
+    /// What goes with each of them besides.
+    pub headers: CustomHeaders,
+}
+
+impl Recipient {
+    /// Without headers of its own.
+    #[must_use]
+    pub fn new(endpoint_id: String, route: Route) -> Self {
+        Self { endpoint_id, route, headers: CustomHeaders::default() }
+    }
 }
 
 /// How requests are made: where to, in which form, signed by what.

@@ -91,7 +91,8 @@ fn headers(job: &Job, secrets: &[&WebhookSecret], t: i64) -> Result<HeaderMap, h
         ("webhook-timestamp", t.to_string()),
         ("webhook-signature", standard_webhooks::sign(secrets, id, t, &job.body)),
     ];
-    let mut headers = HeaderMap::with_capacity(named.len() + 1);
+    let mut headers = job.recipient.headers.map().clone();
+    headers.reserve(named.len() + 1);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in named {
         headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value)?);

@@ -6,7 +6,10 @@ use sea_orm::{
 };
 
 use super::lease;
-use crate::domain::endpoint::{Owner, Standing};
+use crate::domain::{
+    endpoint::{Owner, Standing},
+    settings::Subscription,
+};
 
 /// An endpoint: of an instance (`instance_id`), or of a hosted app (`marketplace_id`). It is disabled by its instance
 /// (`tenant_disabled`) or by us (`disabled_reason`).
@@ -28,11 +31,50 @@ pub struct Model {
     pub throttled_until_ms: i64,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,
+    pub events: String,
+    pub header_names: String,
+    pub sealed_headers: Option<Vec<u8>>,
+    pub rate_per_second: Option<i64>,
+    pub failing_since_ms: Option<i64>,
+    pub circuit: String,
+    pub circuit_until_ms: i64,
+    pub circuit_trips: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// One of which nothing is known yet but whose it is and where.
+    #[must_use]
+    pub fn new(id: String, owner: &Owner, base_url: &str, now_ms: i64) -> Self {
+        let (instance_id, marketplace_id) = match owner.clone() {
+            Owner::Instance(id) => (Some(id), None),
+            Owner::App(id) => (None, Some(id)),
+        };
+        Self {
+            id,
+            kind: owner.kind().to_owned(),
+            instance_id,
+            marketplace_id,
+            base_url: base_url.to_owned(),
+            sealed_secrets: Vec::new(),
+            revision: 0,
+            tenant_disabled: false,
+            disabled_reason: None,
+            throttled_until_ms: 0,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+            events: Subscription::default().to_string(),
+            header_names: String::new(),
+            sealed_headers: None,
+            rate_per_second: None,
+            failing_since_ms: None,
+            circuit: "closed".to_owned(),
+            circuit_until_ms: 0,
+            circuit_trips: 0,
+        }
+    }
+
     /// Whose it is, and so what it is told. The column `kind` is written from it, for lists to be filtered by.
     #[must_use]
     pub fn owner(&self) -> Owner {
@@ -46,6 +88,27 @@ impl Model {
     #[must_use]
     pub fn standing(&self) -> Standing {
         Standing { by_instance: self.tenant_disabled, reason: self.disabled_reason.clone() }
+    }
+
+    /// Which events it is told; a hosted app is called back, and told none.
+    #[must_use]
+    pub fn subscription(&self) -> Subscription {
+        match self.owner() {
+            Owner::Instance(_) => Subscription::stored(&self.events),
+            Owner::App(_) => Subscription::NONE,
+        }
+    }
+
+    /// How often one process calls it at most.
+    #[must_use]
+    pub fn rate(&self) -> Option<u32> {
+        self.rate_per_second.and_then(|rate| u32::try_from(rate).ok())
+    }
+
+    /// The names of its own headers.
+    #[must_use]
+    pub fn header_names(&self) -> Vec<String> {
+        self.header_names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     /// Whether deliveries to it are held.

@@ -241,6 +241,17 @@ impl Dispatcher {
         Ok(self.client().set_endpoint_disabled(ask).await.map_err(AppError::from)?.into_inner())
     }
 
+    /// Sets what is given for the instance's endpoint.
+    pub(crate) async fn set(
+        &self,
+        instance_id: &str,
+        settings: api::UpdateEndpointRequest,
+    ) -> AppResult<api::Endpoint> {
+        let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
+        let ask = self.ask(api::UpdateEndpointRequest { endpoint_id, ..settings });
+        Ok(self.client().update_endpoint(ask).await.map_err(AppError::from)?.into_inner())
+    }
+
     pub(crate) async fn deliveries(
         &self,
         ask: api::ListDeliveriesRequest,

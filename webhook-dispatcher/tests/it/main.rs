@@ -32,4 +32,5 @@ mod metrics;
 mod moves;
 mod operators;
 mod serials;
+mod settings;
 mod tracing;

@@ -2,6 +2,7 @@
 
 pub(super) mod apps;
 pub(super) mod deliveries;
+pub(super) mod endpoints;
 pub(super) mod installations;
 pub(super) mod instances;
 pub(super) mod licenses;

@@ -114,7 +114,7 @@ impl Store {
             event: row.event.clone(),
             place: row.place(),
             give_up_at_ms: row.give_up_at_ms,
-            recipient: Arc::new(Recipient { endpoint_id: row.endpoint_id.clone(), route }),
+            recipient: Arc::new(Recipient::new(row.endpoint_id.clone(), route)),
             body: "{}".into(),
             trace: TraceContext::default(),
             slot: self.app.slots.try_take(&row.endpoint_id),
@@ -157,20 +157,7 @@ impl Store {
 }
 
 fn endpoint_row(id: &str) -> endpoint::Model {
-    endpoint::Model {
-        id: id.to_owned(),
-        kind: "webhook".to_owned(),
-        instance_id: Some(id.to_owned()),
-        marketplace_id: None,
-        base_url: URL.to_owned(),
-        sealed_secrets: Vec::new(),
-        revision: 1,
-        tenant_disabled: false,
-        disabled_reason: None,
-        throttled_until_ms: 0,
-        created_at_ms: 0,
-        updated_at_ms: 0,
-    }
+    endpoint::Model::new(id.to_owned(), &Owner::Instance(id.to_owned()), URL, 0)
 }
 
 fn delivery_row(id: &str, endpoint_id: &str) -> delivery::Model {

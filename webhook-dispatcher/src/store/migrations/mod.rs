@@ -3,6 +3,7 @@
 mod m0001_create_deliveries;
 mod m0002_add_callbacks;
 mod m0003_speed;
+mod m0004_endpoints;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_create_deliveries::Migration),
             Box::new(m0002_add_callbacks::Migration),
             Box::new(m0003_speed::Migration),
+            Box::new(m0004_endpoints::Migration),
         ]
     }
 }
@@ -33,7 +35,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{endpoint::Owner, kind::Kind},
+        domain::{endpoint::Owner, kind::Kind, settings::Subscription},
         store::{delivery, endpoint},
     };
 
@@ -65,6 +67,7 @@ mod tests {
         let owner = Owner::Instance("inst_3".to_owned());
         let endpoint = endpoint::find_by_owner(store, &owner).await.unwrap().unwrap();
         assert_eq!((endpoint.kind.as_str(), endpoint.owner()), ("webhook", owner));
+        assert_eq!(endpoint.subscription(), Subscription::default());
         let owner = Owner::Instance("inst_1".to_owned());
         let endpoint = endpoint::find_by_owner(store, &owner).await.unwrap().unwrap();
         assert_eq!(

@@ -1,0 +1,210 @@
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State};
+use platform::{AppResult, Principal};
+use proto::webhooks as grpc;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    app::answer,
+    http::{
+        Edge,
+        auth::Operator,
+        reply::{ErrorBody, time},
+        strict::{self, PathOf, Query},
+    },
+};
+
+/// Which endpoints.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct EndpointsQuery {
+    limit: Option<u32>,
+    offset: Option<u32>,
+    instance_id: Option<String>,
+    /// `webhook` (a shop's) or `callback` (a hosted app's).
+    kind: Option<String>,
+    marketplace_id: Option<String>,
+}
+
+/// What is set; what is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct EndpointSettings {
+    /// All events that it is to be told: some of `license-issued`, `license-revoked`, `license-suspended`,
+    /// `license-reinstated`, `release-published`, `installation-changed`.
+    events: Option<Vec<String>>,
+    /// All headers that are to go with every request, at most 16.
+    headers: Option<BTreeMap<String, String>>,
+    /// How often each dispatcher may call it in a second; 0 takes the bound away.
+    rate_per_second: Option<u32>,
+}
+
+/// Where a shop or a hosted app is told.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Endpoint {
+    id: String,
+    /// `webhook` (a shop's) or `callback` (a hosted app's).
+    kind: String,
+    /// Null for a hosted app's.
+    instance_id: Option<String>,
+    /// Null for a shop's.
+    marketplace_id: Option<String>,
+    base_url: String,
+    disabled: bool,
+    disabled_reason: Option<String>,
+    /// The events that it is told; of a hosted app's the operations.
+    events: Vec<String>,
+    /// The names of the headers that go with every request; their values are never told.
+    header_names: Vec<String>,
+    /// How often each dispatcher calls it in a second at most; null: as often as it can.
+    rate_per_second: Option<u32>,
+    created_at: String,
+}
+
+/// A stretch of the endpoints.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Endpoints {
+    endpoints: Vec<Endpoint>,
+    count: u32,
+    limit: u32,
+    offset: u32,
+}
+
+impl From<grpc::Endpoint> for Endpoint {
+    fn from(endpoint: grpc::Endpoint) -> Self {
+        Self {
+            id: endpoint.endpoint_id,
+            kind: endpoint.kind,
+            instance_id: Some(endpoint.instance_id).filter(|id| !id.is_empty()),
+            marketplace_id: endpoint.marketplace_id,
+            base_url: endpoint.base_url,
+            disabled: endpoint.disabled,
+            disabled_reason: endpoint.disabled_reason,
+            events: endpoint.events,
+            header_names: endpoint.header_names,
+            rate_per_second: endpoint.rate_per_second,
+            created_at: time(endpoint.created_at_ms),
+        }
+    }
+}
+
+/// Lists the endpoints.
+#[utoipa::path(
+    get, path = "/admin/endpoints", tag = "operator", params(EndpointsQuery), security(("admin_key" = [])),
+    responses((status = 200, body = Endpoints), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn list_endpoints(
+    State(edge): State<Edge>,
+    operator: Operator,
+    Query(query): Query<EndpointsQuery>,
+) -> AppResult<Json<Endpoints>> {
+    let page = super::page(query.limit, query.offset)?;
+    let request = grpc::ListEndpointsRequest {
+        limit: page.limit,
+        offset: page.offset,
+        instance_id: query.instance_id,
+        kind: query.kind,
+        marketplace_id: query.marketplace_id,
+    };
+    let services = &edge.app.services;
+    let found = answer(services.webhooks().list_endpoints(services.request(&operator.0, request)?).await)?;
+    let endpoints = found.endpoints.into_iter().map(Endpoint::from).collect();
+    Ok(Json(Endpoints { endpoints, count: found.count, limit: page.limit, offset: page.offset }))
+}
+
+/// Sets what a shop's endpoint is told, and how.
+#[utoipa::path(
+    patch, path = "/admin/endpoints/{id}", tag = "operator", params(("id" = String, Path)),
+    request_body = EndpointSettings, security(("admin_key" = [])),
+    responses((status = 200, body = Endpoint), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn update_endpoint(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf(id): PathOf<String>,
+    strict::Json(body): strict::Json<EndpointSettings>,
+) -> AppResult<Json<Endpoint>> {
+    let request = body.into_request(super::require_id(id, "ep")?);
+    let services = &edge.app.services;
+    let changed = answer(services.webhooks().update_endpoint(services.request(&operator.0, request)?).await)?;
+    Ok(Json(changed.into()))
+}
+
+impl EndpointSettings {
+    fn into_request(self, endpoint_id: String) -> grpc::UpdateEndpointRequest {
+        let headers = self.headers.map(|headers| {
+            let each = headers.into_iter();
+            each.map(|(name, value)| grpc::EndpointHeader { name, value }).collect()
+        });
+        grpc::UpdateEndpointRequest {
+            endpoint_id,
+            events: self.events.map(|names| grpc::EndpointEvents { names }),
+            headers: headers.map(|headers| grpc::EndpointHeaders { headers }),
+            rate_per_second: self.rate_per_second,
+        }
+    }
+}
+
+/// Stops telling an endpoint: its deliveries are held.
+#[utoipa::path(
+    post, path = "/admin/endpoints/{id}/disable", tag = "operator", params(("id" = String, Path)),
+    security(("admin_key" = [])),
+    responses((status = 200, body = Endpoint), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn disable_endpoint(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf(id): PathOf<String>,
+) -> AppResult<Json<Endpoint>> {
+    set_disabled(&edge, &operator.0, id, true).await
+}
+
+/// Tells an endpoint again, first what was held.
+#[utoipa::path(
+    post, path = "/admin/endpoints/{id}/enable", tag = "operator", params(("id" = String, Path)),
+    security(("admin_key" = [])),
+    responses((status = 200, body = Endpoint), (status = "default", body = ErrorBody))
+)]
+pub(in crate::http) async fn enable_endpoint(
+    State(edge): State<Edge>,
+    operator: Operator,
+    PathOf(id): PathOf<String>,
+) -> AppResult<Json<Endpoint>> {
+    set_disabled(&edge, &operator.0, id, false).await
+}
+
+async fn set_disabled(
+    edge: &Edge,
+    operator: &Principal,
+    id: String,
+    disabled: bool,
+) -> AppResult<Json<Endpoint>> {
+    let request = grpc::SetEndpointDisabledRequest { endpoint_id: super::require_id(id, "ep")?, disabled };
+    let services = &edge.app.services;
+    let changed =
+        answer(services.webhooks().set_endpoint_disabled(services.request(operator, request)?).await)?;
+    Ok(Json(changed.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn shown(instance_id: &str) -> Value {
+        let endpoint = grpc::Endpoint { instance_id: instance_id.to_owned(), ..grpc::Endpoint::default() };
+        serde_json::to_value(Endpoint::from(endpoint)).unwrap()["instance_id"].clone()
+    }
+
+    #[test]
+    fn an_apps_endpoint_has_no_instance_and_says_null() {
+        assert_eq!(shown(""), Value::Null);
+        assert_eq!(shown("inst_1"), json!("inst_1"));
+    }
+}
