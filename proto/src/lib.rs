@@ -44,6 +44,7 @@ pub mod events {
         pub const DELIVERY_DEAD: &str = "webhooks.v1.delivery_dead";
         pub const ENDPOINT_CHANGED: &str = "webhooks.v1.endpoint_changed";
         pub const ENDPOINT_DISABLED: &str = "webhooks.v1.endpoint_disabled";
+        pub const ENDPOINT_ENABLED: &str = "webhooks.v1.endpoint_enabled";
     }
 
     /// What the `sealed_...` fields are sealed for: whoever opens one names the purpose again.

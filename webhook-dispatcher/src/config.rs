@@ -12,17 +12,25 @@ use platform::{
     lifecycle::LifecycleConfig,
     random::Random,
     sealing::{Sealer, SealingConfig},
+    secret::Secret,
     service::{Base, ServiceConfig, StoreConfig},
     telemetry::TelemetryConfig,
 };
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
+use wire::standard_webhooks::WebhookSecret;
 
 use crate::{
-    domain::{address::AddressPolicy, schedule::Schedule},
-    sender::{ClientSettings, RESULT_MARGIN},
+    domain::{
+        address::AddressPolicy, circuit::CircuitRules, health::HealthRules, schedule::Schedule,
+        target::CallbackUrl,
+    },
+    sender::{BadRoots, ClientSettings, RESULT_MARGIN, read_roots},
 };
 
 const DAY: u64 = 24 * 3_600;
+/// Connections that are kept for the next request, for each attempt that is worked on.
+const IDLE_FACTOR: usize = 4;
 const SHORTEST_RETENTION_DAYS: u64 = 8;
 
 /// The whole configuration.
@@ -50,6 +58,9 @@ pub struct Config {
     /// How deliveries are made.
     #[serde(default)]
     pub delivery: DeliveryConfig,
+    /// The operator's own endpoint.
+    #[serde(default)]
+    pub operations: OperationsConfig,
 }
 
 /// How deliveries are made.
@@ -60,8 +71,6 @@ pub struct DeliveryConfig {
     pub schedule_seconds: Vec<u64>,
     /// The share by which a wait is made shorter or longer, below 1.
     pub jitter: f64,
-    /// The longest `Retry-After` that is honoured.
-    pub longest_retry_after_seconds: u64,
     /// From the look-up of the name to the last byte of the answer.
     pub timeout_seconds: u64,
     /// How much of an answer's body is read.
@@ -77,11 +86,19 @@ pub struct DeliveryConfig {
     pub allow_cidrs: Vec<IpNet>,
     /// Whether public addresses may be called without TLS.
     pub allow_http: bool,
+    /// Ports of public addresses that may be called beside 80, 443, 8080 and 8443.
+    pub allow_ports: Vec<u16>,
+    /// PEM certificates of authorities that are trusted beside the public ones.
+    pub extra_roots: String,
     /// Deliveries claimed at once.
     pub batch: usize,
     /// How long settled deliveries and their attempts are kept; longer than the 7 days for which an outbox can be published
     /// again, since they tell what was told before.
     pub retention_days: u64,
+    /// How long what messages say is kept, if that is to be shorter: what was told longer ago can't be sent again.
+    pub payload_retention_days: Option<u64>,
+    /// How long the attempts of settled deliveries are kept, if that is to be shorter.
+    pub attempt_retention_days: Option<u64>,
     /// How long deliveries to a disabled endpoint are held before they are given up.
     pub held_days: u64,
     /// Seconds after the first, second, … attempt of an Install that had no answer; the last one comes again and again.
@@ -90,6 +107,54 @@ pub struct DeliveryConfig {
     pub install_give_up_seconds: u64,
     /// How long a signed callback is good; each attempt is signed anew.
     pub callback_validity_seconds: u64,
+    /// Attempts that are older than this no longer count for an endpoint's circuit.
+    pub circuit_window_seconds: u64,
+    /// With fewer attempts within the window the circuit stays closed.
+    pub circuit_least_attempts: u32,
+    /// From this share of failed attempts on the circuit opens.
+    pub circuit_failing_share: f64,
+    /// How long the circuit is open the first time; each time after it twice as long. So long is also an endpoint left
+    /// alone that has too much to do and does not say for how long.
+    pub circuit_cool_down_seconds: u64,
+    /// How long the circuit is open at most, and how long an endpoint that asks for it is left alone at most.
+    pub circuit_longest_cool_down_seconds: u64,
+    /// After so many days of nothing but failure an endpoint is disabled.
+    pub disable_after_failing_days: u64,
+}
+
+/// The operator's own endpoint, which is told of what happens to the others.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OperationsConfig {
+    /// Where it is; none: nobody is told.
+    pub url: Option<String>,
+    /// Signs what it is told: `whsec_` and base64 of 24 to 64 bytes.
+    pub secret: Option<Secret>,
+}
+
+/// The operator's own endpoint, checked.
+#[derive(Debug, Clone)]
+pub struct Operations {
+    /// Where it is.
+    pub url: CallbackUrl,
+    /// Signs what it is told.
+    pub secret: WebhookSecret,
+}
+
+impl OperationsConfig {
+    /// Nothing: nobody is told.
+    pub fn endpoint(&self) -> Result<Option<Operations>, &'static str> {
+        let (url, secret) = match (&self.url, &self.secret) {
+            (None, None) => return Ok(None),
+            (Some(url), Some(secret)) => (url, secret),
+            _ => return Err("url and secret are given both, or neither"),
+        };
+        let url = CallbackUrl::parse(url);
+        let url =
+            url.map_err(|_| "url must be http or https with a host, without credentials or fragment")?;
+        let secret = secret.parse().map_err(|_| "secret must be whsec_ and base64 of 24 to 64 bytes")?;
+        Ok(Some(Operations { url, secret }))
+    }
 }
 
 impl Default for DeliveryConfig {
@@ -97,7 +162,6 @@ impl Default for DeliveryConfig {
         Self {
             schedule_seconds: vec![60, 300, 1_800, 7_200, 43_200],
             jitter: 0.2,
-            longest_retry_after_seconds: DAY,
             timeout_seconds: 30,
             max_response_bytes: 64 * 1024,
             concurrency: 256,
@@ -105,12 +169,22 @@ impl Default for DeliveryConfig {
             lease_seconds: 120,
             allow_cidrs: Vec::new(),
             allow_http: false,
+            allow_ports: Vec::new(),
+            extra_roots: String::new(),
             batch: 128,
             retention_days: 30,
+            payload_retention_days: None,
+            attempt_retention_days: None,
             held_days: 30,
             install_schedule_seconds: vec![5, 10, 20, 40, 60],
             install_give_up_seconds: 900,
             callback_validity_seconds: 600,
+            circuit_window_seconds: 60,
+            circuit_least_attempts: 10,
+            circuit_failing_share: 0.5,
+            circuit_cool_down_seconds: 60,
+            circuit_longest_cool_down_seconds: 3_600,
+            disable_after_failing_days: 5,
         }
     }
 }
@@ -123,7 +197,8 @@ impl DeliveryConfig {
             waits: self.schedule_seconds.iter().copied().map(Duration::from_secs).collect(),
             is_endless: false,
             jitter: self.jitter,
-            longest_retry_after: Duration::from_secs(self.longest_retry_after_seconds),
+            throttle: Duration::from_secs(self.circuit_cool_down_seconds),
+            longest_throttle: Duration::from_secs(self.circuit_longest_cool_down_seconds),
         }
     }
 
@@ -132,6 +207,19 @@ impl DeliveryConfig {
     pub fn install_schedule(&self) -> Schedule {
         let waits = self.install_schedule_seconds.iter().copied().map(Duration::from_secs).collect();
         Schedule { waits, is_endless: true, ..self.schedule() }
+    }
+
+    /// When an endpoint that fails is spared, and when it is given up.
+    #[must_use]
+    pub fn health(&self) -> HealthRules {
+        let circuit = CircuitRules {
+            window: Duration::from_secs(self.circuit_window_seconds),
+            least_attempts: self.circuit_least_attempts,
+            failing_share: self.circuit_failing_share,
+            cool_down: Duration::from_secs(self.circuit_cool_down_seconds),
+            longest_cool_down: Duration::from_secs(self.circuit_longest_cool_down_seconds),
+        };
+        HealthRules { circuit, disable_after: Duration::from_secs(self.disable_after_failing_days * DAY) }
     }
 
     /// How long an Install is tried.
@@ -164,6 +252,18 @@ impl DeliveryConfig {
         Duration::from_secs(self.retention_days * DAY)
     }
 
+    /// How long what messages say is kept, if that is shorter.
+    #[must_use]
+    pub fn payload_retention(&self) -> Option<Duration> {
+        self.payload_retention_days.map(|days| Duration::from_secs(days * DAY))
+    }
+
+    /// How long the attempts of settled deliveries are kept, if that is shorter.
+    #[must_use]
+    pub fn attempt_retention(&self) -> Option<Duration> {
+        self.attempt_retention_days.map(|days| Duration::from_secs(days * DAY))
+    }
+
     /// How long deliveries are held.
     #[must_use]
     pub fn held_retention(&self) -> Duration {
@@ -171,17 +271,27 @@ impl DeliveryConfig {
     }
 
     /// How requests are bounded.
-    #[must_use]
-    pub fn client(&self) -> ClientSettings {
-        ClientSettings {
-            policy: AddressPolicy { allow: self.allow_cidrs.clone(), allow_http: self.allow_http },
+    pub fn client(&self) -> Result<ClientSettings, BadRoots> {
+        Ok(ClientSettings {
+            policy: AddressPolicy {
+                allow: self.allow_cidrs.clone(),
+                allow_http: self.allow_http,
+                allow_ports: self.allow_ports.clone(),
+            },
             timeout: self.timeout(),
             max_response_bytes: self.max_response_bytes,
             idle_per_host: self.concurrency_per_endpoint,
-        }
+            idle: IDLE_FACTOR * self.concurrency,
+            extra_roots: self.extra_roots()?,
+        })
+    }
+
+    fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, BadRoots> {
+        if self.extra_roots.is_empty() { Ok(Vec::new()) } else { read_roots(self.extra_roots.as_bytes()) }
     }
 
     fn check(&self, problems: &mut Problems) {
+        problems.check("delivery.extra_roots", self.extra_roots());
         if !(0.0..1.0).contains(&self.jitter) {
             problems.add("delivery.jitter", "must be at least 0 and below 1, such as 0.2 for ±20 %");
         }
@@ -206,6 +316,15 @@ impl DeliveryConfig {
                 "must be at least 8: what was told must be known for longer than it can be published again";
             problems.add("delivery.retention_days", least);
         }
+        self.check_shorter("payload_retention_days", self.payload_retention_days, problems);
+        self.check_shorter("attempt_retention_days", self.attempt_retention_days, problems);
+        if !(self.circuit_failing_share > 0.0 && self.circuit_failing_share <= 1.0) {
+            problems.add("delivery.circuit_failing_share", "must be above 0 and at most 1, such as 0.5");
+        }
+        if self.circuit_longest_cool_down_seconds < self.circuit_cool_down_seconds {
+            let least = "must be at least delivery.circuit_cool_down_seconds";
+            problems.add("delivery.circuit_longest_cool_down_seconds", least);
+        }
         for (key, value) in self.counts() {
             if value == 0 {
                 problems.add(&format!("delivery.{key}"), "must be at least 1");
@@ -213,7 +332,14 @@ impl DeliveryConfig {
         }
     }
 
-    fn counts(&self) -> [(&'static str, u64); 6] {
+    fn check_shorter(&self, key: &str, days: Option<u64>, problems: &mut Problems) {
+        if days.is_some_and(|days| days == 0 || days > self.retention_days) {
+            let right = "must be from 1 to delivery.retention_days, with which everything goes";
+            problems.add(&format!("delivery.{key}"), right);
+        }
+    }
+
+    fn counts(&self) -> [(&'static str, u64); 10] {
         let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         [
             ("timeout_seconds", self.timeout_seconds),
@@ -222,6 +348,10 @@ impl DeliveryConfig {
             ("batch", count(self.batch)),
             ("held_days", self.held_days),
             ("install_give_up_seconds", self.install_give_up_seconds),
+            ("circuit_window_seconds", self.circuit_window_seconds),
+            ("circuit_least_attempts", self.circuit_least_attempts.into()),
+            ("circuit_cool_down_seconds", self.circuit_cool_down_seconds),
+            ("disable_after_failing_days", self.disable_after_failing_days),
         ]
     }
 }
@@ -235,6 +365,7 @@ impl Checked for Config {
         problems.check("sealing.keys", Sealer::new(&self.sealing, Random::system()));
         problems.check("bus_sealing.keys", Sealer::new(&self.bus_sealing, Random::system()));
         self.delivery.check(problems);
+        problems.check("operations", self.operations.endpoint());
     }
 }
 
@@ -282,6 +413,8 @@ pub(crate) mod tests {
         let delivery = load(&[]).unwrap().delivery;
         assert_eq!(delivery.schedule(), Schedule::default());
         assert_eq!(delivery.install_schedule(), Schedule::install());
+        assert_eq!(delivery.health().circuit, CircuitRules::default());
+        assert_eq!(delivery.health().disable_after, Duration::from_hours(5 * 24));
         assert_eq!(delivery.install_time(), Duration::from_mins(15));
         assert_eq!(delivery.callback_validity(), Duration::from_mins(10));
         assert!(delivery.allow_cidrs.is_empty() && !delivery.allow_http);
@@ -311,11 +444,21 @@ pub(crate) mod tests {
             ("MERCATO__DELIVERY__JITTER", "1.5", "delivery.jitter"),
             ("MERCATO__DELIVERY__CONCURRENCY", "0", "delivery.concurrency"),
             ("MERCATO__DELIVERY__RETENTION_DAYS", "7", "delivery.retention_days"),
+            ("MERCATO__DELIVERY__PAYLOAD_RETENTION_DAYS", "31", "delivery.payload_retention_days"),
+            ("MERCATO__DELIVERY__ATTEMPT_RETENTION_DAYS", "0", "delivery.attempt_retention_days"),
             ("MERCATO__DELIVERY__INSTALL_SCHEDULE_SECONDS", "[5, 0]", "delivery.install_schedule_seconds"),
             ("MERCATO__DELIVERY__INSTALL_GIVE_UP_SECONDS", "0", "delivery.install_give_up_seconds"),
             ("MERCATO__DELIVERY__CALLBACK_VALIDITY_SECONDS", "30", "delivery.callback_validity_seconds"),
+            ("MERCATO__DELIVERY__EXTRA_ROOTS", "nonsense", "delivery.extra_roots"),
             ("MERCATO__SEALING__KEYS", "nonsense", "sealing.keys"),
             ("MERCATO__DELIVERY__ALOW_HTTP", "true", "alow_http"),
+            ("MERCATO__DELIVERY__CIRCUIT_FAILING_SHARE", "0", "delivery.circuit_failing_share"),
+            (
+                "MERCATO__DELIVERY__CIRCUIT_LONGEST_COOL_DOWN_SECONDS",
+                "59",
+                "delivery.circuit_longest_cool_down_seconds",
+            ),
+            ("MERCATO__OPERATIONS__URL", "https://ops.example/hooks", "operations"),
         ];
         for (name, value, key) in bad {
             let error = load(&[(name, value)]).unwrap_err();

@@ -56,8 +56,12 @@ pub async fn serve(config: Config, common: platform::Parts, shutdown: Shutdown) 
 pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Result<()> {
     let Parts { common, db, grpc } = parts;
     let (app, jobs) = App::new(&config, &common, db.clone())?;
+    let operations = config.operations.endpoint().map_err(anyhow::Error::msg)?;
+    app.configure_operations(operations.as_ref()).await?;
     let mut tasks = Tasks::new(shutdown);
-    start_pipeline(&mut tasks, &config, &common, &app, jobs)?;
+    let settings = config.delivery.client().context("delivery.extra_roots")?;
+    let client = Client::new(&settings, common.clock.clone());
+    start_pipeline(&mut tasks, &config, &common, &app, (client, jobs));
     start_consumers(&mut tasks, &common, &app)?;
     let server = Server::new(&config.grpc, common.clock.clone())?;
     let callers = Callers::new(&config.grpc);
@@ -66,6 +70,8 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let (bus, clock) = (common.bus.clone(), common.clock.clone());
     tasks.spawn_quiet("outbox", outbox::relay(db.clone(), bus, clock.clone(), tasks.shutdown()));
     tasks.spawn_quiet("inbox", inbox::keep_tidy(db, clock, tasks.shutdown()));
+    tasks.spawn_quiet("replays", app.clone().drive_replays(tasks.shutdown()));
+    tasks.spawn_quiet("measure", app.clone().keep_measuring(tasks.shutdown()));
     tasks.spawn_quiet("housekeeping", app.keep_tidy(tasks.shutdown()));
     common.readiness.started();
     Ok(tasks.run_to_end(config.lifecycle.drain()).await?)
@@ -76,15 +82,15 @@ fn start_pipeline(
     config: &Config,
     common: &platform::Parts,
     app: &App,
-    jobs: mpsc::Receiver<Job>,
-) -> anyhow::Result<()> {
+    (client, jobs): (Client, mpsc::Receiver<Job>),
+) {
     let (results, finished) = mpsc::channel(2 * app.slots.capacity());
     let delivery = &config.delivery;
     let worker = Worker {
         jobs,
         results,
         slots: app.slots.clone(),
-        client: Client::new(&delivery.client(), common.clock.clone()).context("delivery: no HTTP client")?,
+        client,
         longest_attempt: delivery.timeout(),
         validity: delivery.callback_validity(),
         clock: common.clock.clone(),
@@ -94,7 +100,6 @@ fn start_pipeline(
     tasks.spawn_quiet("worker", worker.run(tasks.shutdown()));
     tasks.spawn_quiet("recorder", recorder.run());
     tasks.spawn_quiet("claimer", claimer.run(tasks.shutdown()));
-    Ok(())
 }
 
 fn start_consumers(tasks: &mut Tasks, common: &platform::Parts, app: &App) -> anyhow::Result<()> {
@@ -103,8 +108,12 @@ fn start_consumers(tasks: &mut Tasks, common: &platform::Parts, app: &App) -> an
     let licenses = consumer::tell_licenses(&common.bus, app.clone(), tasks.shutdown())?;
     let apps = consumer::follow_apps(&common.bus, app.clone(), tasks.shutdown())?;
     let callbacks = consumer::request_callbacks(&common.bus, app.clone(), tasks.shutdown())?;
+    let changes = consumer::tell_changes(&common.bus, app.clone(), tasks.shutdown())?;
+    let releases = consumer::tell_releases(&common.bus, app.clone(), tasks.shutdown())?;
     tasks.spawn("endpoints", ended(endpoints));
     tasks.spawn("licenses", ended(licenses));
+    tasks.spawn("changes", ended(changes));
+    tasks.spawn("releases", ended(releases));
     tasks.spawn("apps", ended(apps));
     tasks.spawn("callbacks", ended(callbacks));
     Ok(())

@@ -16,5 +16,5 @@ mod store;
 mod usage;
 
 pub(crate) use backlog::{Args as Backlog, run as backlog};
-pub(crate) use burst::{Args as Burst, one_to_one, spread, two};
+pub(crate) use burst::{Args as Burst, one_to_all, one_to_one, spread, two};
 pub(crate) use pace::{Isolation, Latency, isolation, latency};

@@ -3,6 +3,7 @@
 mod bare;
 mod dispatch;
 mod gateway;
+mod lists;
 mod load;
 mod memory;
 mod open_loop;
@@ -46,8 +47,10 @@ enum Benchmark {
     Sale(sale::Args),
     /// A burst from JetStream to one endpoint, beside a loop that only posts signed webhooks
     Dispatch(dispatch::Burst),
-    /// The same, spread over a hundred endpoints
+    /// The same of messages that are told to a hundred endpoints each
     #[command(name = "dispatch-100")]
+    DispatchAll(dispatch::Burst),
+    /// The same of messages that are told to one of a hundred endpoints each
     DispatchSpread(dispatch::Burst),
     /// From publish to receipt at a fixed rate, beside the 7 ms that 99 of 100 may take at most
     DispatchLatency(dispatch::Latency),
@@ -57,6 +60,8 @@ enum Benchmark {
     DispatchTwo(dispatch::Burst),
     /// A dispatcher's memory with a backlog in its store, beside the same without
     DispatchBacklog(dispatch::Backlog),
+    /// What operators list of a store that holds a great deal, beside counting it exactly; with the plans
+    Lists(lists::Args),
     /// What each idle service takes of the memory, beside the 40 MiB that it may
     Memory(memory::Args),
     /// From `mercato demo` to its answer, beside the 3 seconds that it may take
@@ -87,11 +92,13 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Feed(load) => gateway::feed(load).await?.print(),
         Benchmark::Sale(args) => sale::run(args).await?.print(),
         Benchmark::Dispatch(args) => dispatch::one_to_one(&args).await?.print(),
+        Benchmark::DispatchAll(args) => dispatch::one_to_all(&args).await?.print(),
         Benchmark::DispatchSpread(args) => dispatch::spread(&args).await?.print(),
         Benchmark::DispatchLatency(args) => dispatch::latency(&args).await?.print(),
         Benchmark::DispatchIsolation(args) => dispatch::isolation(&args).await?.print(),
         Benchmark::DispatchTwo(args) => dispatch::two(&args).await?.print(),
         Benchmark::DispatchBacklog(args) => dispatch::backlog(args).await?.print(),
+        Benchmark::Lists(args) => lists::run(args).await?.print(),
         Benchmark::Memory(args) => memory::run(args).await?.print(),
         Benchmark::Start(args) => start::run(args).await?.print(),
         Benchmark::Bare(args) => bare::run(args).await?,
@@ -104,11 +111,13 @@ async fn run_all() -> anyhow::Result<()> {
     gateway::feed(load::Load::default()).await?.print();
     sale::run(sale::Args::default()).await?.print();
     dispatch::one_to_one(&dispatch::Burst::default()).await?.print();
+    dispatch::one_to_all(&dispatch::Burst::default()).await?.print();
     dispatch::spread(&dispatch::Burst::default()).await?.print();
     dispatch::latency(&dispatch::Latency::default()).await?.print();
     dispatch::isolation(&dispatch::Isolation::default()).await?.print();
     dispatch::two(&dispatch::Burst::default()).await?.print();
     dispatch::backlog(dispatch::Backlog::default()).await?.print();
+    lists::run(lists::Args::default()).await?.print();
     memory::run(memory::Args::default()).await?.print();
     start::run(start::Args::default()).await?.print();
     Ok(())

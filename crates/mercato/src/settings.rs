@@ -16,7 +16,7 @@ use platform::{
     limits::RedisConfig,
     telemetry::TelemetryConfig,
 };
-use webhook_dispatcher::config::DeliveryConfig;
+use webhook_dispatcher::config::{DeliveryConfig, OperationsConfig};
 
 use crate::secrets::{Secrets, ring};
 
@@ -54,6 +54,8 @@ pub struct Settings {
     pub stripe_webhook: SocketAddr,
     /// How webhooks are delivered.
     pub delivery: DeliveryConfig,
+    /// The operator's own endpoint.
+    pub operations: OperationsConfig,
     /// The keys.
     pub secrets: Secrets,
 }
@@ -197,6 +199,7 @@ impl Settings {
             sealing: ring(&self.secrets.webhooks_sealing),
             bus_sealing: ring(&self.secrets.bus_sealing),
             delivery: self.delivery.clone(),
+            operations: self.operations.clone(),
         }
     }
 

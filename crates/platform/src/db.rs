@@ -4,8 +4,11 @@ use std::{fs, ops::Deref, path::Path, sync::Arc, time::Duration};
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    sqlx::{
+        self,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
 use sea_orm_migration::MigratorTrait;
 use serde::Deserialize;
@@ -134,6 +137,33 @@ impl Deref for Tx {
     }
 }
 
+/// Whether the same statement may succeed later: its connection could not be made or broke, or the store is ending,
+/// starting, full of connections, or has chosen it as a deadlock's victim.
+#[must_use]
+pub fn may_pass(error: &DbErr) -> bool {
+    match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
+        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
+            cause_may_pass(cause)
+        }
+        _ => false,
+    }
+}
+
+fn cause_may_pass(cause: &sqlx::Error) -> bool {
+    match cause {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(said) => said.code().is_some_and(|code| state_may_pass(&code)),
+        _ => false,
+    }
+}
+
+/// PostgreSQL's appendix A: class 08 is the connection's, 40 a rolled back transaction's, 53 and 57P an operator's.
+fn state_may_pass(state: &str) -> bool {
+    let passing = ["40001", "40P01", "53300", "57P01", "57P02", "57P03"];
+    passing.contains(&state) || (state.len() == 5 && state.starts_with("08"))
+}
+
 fn create_folder(config: &DatabaseConfig) {
     let path = config.url.trim_start_matches("sqlite:").trim_start_matches("//");
     if let Some(folder) = Path::new(path).parent() {
@@ -215,5 +245,20 @@ pub fn skip_locked_sql(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_shut_down_may_come_back_and_a_broken_rule_stays_broken() {
+        for state in ["08006", "57P01", "57P02", "57P03", "53300", "40001", "40P01"] {
+            assert!(state_may_pass(state), "{state}");
+        }
+        for state in ["23505", "42601", "22P02", "2067", "08"] {
+            assert!(!state_may_pass(state), "{state}");
+        }
     }
 }

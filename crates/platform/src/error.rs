@@ -220,13 +220,11 @@ impl fmt::Display for Chain<'_> {
 impl From<sea_orm::DbErr> for AppError {
     /// A store that is away may come back; anything else is a fault of ours.
     fn from(error: sea_orm::DbErr) -> Self {
-        use sea_orm::DbErr;
-        match error {
-            DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => {
-                Self::unavailable("the store cannot be reached right now; try again shortly").caused_by(error)
-            }
-            _ => Self::unexpected(error),
+        if crate::db::may_pass(&error) {
+            return Self::unavailable("the store cannot be reached right now; try again shortly")
+                .caused_by(error);
         }
+        Self::unexpected(error)
     }
 }
 
@@ -316,6 +314,17 @@ mod tests {
         let error = AppError::from(Status::unavailable("tcp connect error 10.0.0.7:7102"));
         assert_eq!(error.code(), Code::Unavailable);
         assert!(!error.message().contains("10.0.0.7"));
+    }
+
+    #[test]
+    fn a_store_whose_connection_breaks_in_the_middle_of_a_statement_is_unavailable() {
+        use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let broken = DbErr::Query(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(reset))));
+        assert_eq!(AppError::from(broken).code(), Code::Unavailable);
+        let wrong = DbErr::Query(RuntimeErr::SqlxError(Arc::new(sqlx::Error::RowNotFound)));
+        assert_eq!(AppError::from(wrong).code(), Code::Unexpected);
     }
 
     #[test]

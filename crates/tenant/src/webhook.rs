@@ -5,7 +5,7 @@
 
 use axum::http::HeaderMap;
 use semver::Version;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 use wire::{
     SignatureError,
@@ -37,12 +37,66 @@ pub struct LicenseIssued {
     pub purchased_by: String,
 }
 
+/// `license-revoked`, `license-suspended` or `license-reinstated`: something was done to a licence of this shop. How it
+/// stands now is for the marketplace to say: deliveries may overtake each other. `Debug` hides the key.
+#[derive(Clone)]
+pub struct LicenseChanged {
+    /// The app.
+    pub marketplace_id: MarketplaceId,
+    /// The key.
+    pub license_key: LicenseKey,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+}
+
+/// `release-published`: an app has a new release.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReleasePublished {
+    /// The app.
+    pub marketplace_id: MarketplaceId,
+    /// The new version.
+    pub version: Version,
+    /// Where its changes are told.
+    pub changelog_url: Option<String>,
+    /// Whether it mends a security fault.
+    pub security: bool,
+}
+
+/// `installation-changed`: an app of this shop has moved on.
+#[derive(Debug, Clone, Deserialize)]
+pub struct InstallationChanged {
+    /// `itn_…`.
+    pub installation_id: String,
+    /// The app.
+    pub marketplace_id: MarketplaceId,
+    /// The version that is installed, or is to be.
+    pub version: Version,
+    /// Its state then; deliveries may overtake each other.
+    pub state: String,
+}
+
 #[derive(Deserialize)]
 struct LicenseIssuedJson {
     marketplace_id: MarketplaceId,
     version: Version,
     license_key: String,
     purchased_by: String,
+}
+
+#[derive(Deserialize)]
+struct LicenseChangedJson {
+    marketplace_id: MarketplaceId,
+    license_key: String,
+    reason: Option<String>,
+}
+
+impl std::fmt::Debug for LicenseChanged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LicenseChanged")
+            .field("marketplace_id", &self.marketplace_id)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for LicenseIssued {
@@ -62,7 +116,7 @@ pub enum WebhookError {
     Signature(#[from] SignatureError),
     /// The body is signed, and yet not of the agreed form.
     #[error(
-        "the body must be a JSON object with marketplace_id, version, license_key and purchased_by; send it as the contract says"
+        "the body must be the JSON object that the contract has for this event; send it as the contract says"
     )]
     Body,
 }
@@ -87,11 +141,54 @@ impl Verifier {
         body: &[u8],
         now: i64,
     ) -> Result<Delivery<LicenseIssued>, WebhookError> {
-        let id = self.verify(headers, body, now)?;
-        let json: LicenseIssuedJson = serde_json::from_slice(body).map_err(|_| WebhookError::Body)?;
-        let license_key = json.license_key.parse().map_err(|_| WebhookError::Body)?;
-        let LicenseIssuedJson { marketplace_id, version, purchased_by, .. } = json;
+        let Delivery { id, body } = self.read::<LicenseIssuedJson>(headers, body, now)?;
+        let license_key = body.license_key.parse().map_err(|_| WebhookError::Body)?;
+        let LicenseIssuedJson { marketplace_id, version, purchased_by, .. } = body;
         Ok(Delivery { id, body: LicenseIssued { marketplace_id, version, license_key, purchased_by } })
+    }
+
+    /// The same for `license-revoked`, `license-suspended` and `license-reinstated`.
+    pub fn license_changed(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: i64,
+    ) -> Result<Delivery<LicenseChanged>, WebhookError> {
+        let Delivery { id, body } = self.read::<LicenseChangedJson>(headers, body, now)?;
+        let license_key = body.license_key.parse().map_err(|_| WebhookError::Body)?;
+        let LicenseChangedJson { marketplace_id, reason, .. } = body;
+        Ok(Delivery { id, body: LicenseChanged { marketplace_id, license_key, reason } })
+    }
+
+    /// The same for `release-published`.
+    pub fn release_published(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: i64,
+    ) -> Result<Delivery<ReleasePublished>, WebhookError> {
+        self.read(headers, body, now)
+    }
+
+    /// The same for `installation-changed`.
+    pub fn installation_changed(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: i64,
+    ) -> Result<Delivery<InstallationChanged>, WebhookError> {
+        self.read(headers, body, now)
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: i64,
+    ) -> Result<Delivery<T>, WebhookError> {
+        let id = self.verify(headers, body, now)?;
+        let body = serde_json::from_slice(body).map_err(|_| WebhookError::Body)?;
+        Ok(Delivery { id, body })
     }
 
     /// The authentic delivery id.
@@ -201,5 +298,25 @@ mod tests {
             let refused = verify(&signed(&secret(1), "dly_1", NOW, body), body);
             assert_eq!(refused.unwrap_err(), WebhookError::Body);
         }
+    }
+
+    #[test]
+    fn further_events_are_read_and_a_key_is_not_shown() {
+        let (verifier, key) = (Verifier::new(vec![secret(1)]), LicenseKey::from_entropy([7; 12]).to_string());
+        let json = serde_json::json!({"marketplace_id": "@vendor/app", "license_key": key, "reason": null});
+        let body = json.to_string().into_bytes();
+        let told = verifier.license_changed(&signed(&secret(1), "dly_1", NOW, &body), &body, NOW).unwrap();
+        assert_eq!((told.body.license_key.to_string(), told.body.reason.clone()), (key.clone(), None));
+        assert!(!format!("{told:?}").contains(&key));
+
+        let body =
+            br#"{"marketplace_id":"@vendor/app","version":"1.2.0","changelog_url":null,"security":true}"#;
+        let told = verifier.release_published(&signed(&secret(1), "dly_2", NOW, body), body, NOW).unwrap();
+        assert!(told.body.security && told.body.changelog_url.is_none());
+
+        let body = br#"{"installation_id":"itn_1","marketplace_id":"@vendor/app","version":"1.2.0","state":"installed"}"#;
+        let told = verifier.installation_changed(&signed(&secret(1), "dly_3", NOW, body), body, NOW).unwrap();
+        assert_eq!((told.id.as_str(), told.body.state.as_str()), ("dly_3", "installed"));
+        assert!(verifier.installation_changed(&signed(&secret(3), "dly_3", NOW, body), body, NOW).is_err());
     }
 }

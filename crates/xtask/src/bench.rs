@@ -16,7 +16,7 @@ and their ratio. The reference is the least program that could do the same work,
 
     cargo xtask bench            # all
     cargo xtask bench verify     # one
-    cargo xtask bench dispatch --messages 5000 --rounds 1    # with its own options
+    cargo xtask bench dispatch --deliveries 5000 --rounds 1    # with its own options
 
 Close other programs first: two figures of one run compare well, figures of different machines do not.";
 

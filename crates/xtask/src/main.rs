@@ -1,6 +1,8 @@
-//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `servers`, `up`.
+//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `chaos`, `fuzz`, `servers`, `up`.
 
 mod bench;
+mod chaos;
+mod fuzz;
 mod interop;
 mod lint;
 mod rules;
@@ -35,6 +37,12 @@ enum Chore {
     /// Measure the release build
     #[command(long_about = bench::HELP)]
     Bench(bench::Args),
+    /// Let things go wrong for ten minutes while shops buy, and judge what came of it
+    #[command(long_about = chaos::HELP)]
+    Chaos(chaos::Args),
+    /// Search for bytes that break a reader of strangers' bytes
+    #[command(long_about = fuzz::HELP)]
+    Fuzz(fuzz::Args),
     /// Hold the test servers for other commands
     #[command(long_about = servers::HELP)]
     Servers(servers::Args),
@@ -69,6 +77,8 @@ async fn perform(chore: Chore) -> anyhow::Result<()> {
         Chore::Lint(args) => lint::run(args).await,
         Chore::Interop(args) => interop::run(args).await,
         Chore::Bench(args) => bench::run(args).await,
+        Chore::Chaos(args) => chaos::run(args).await,
+        Chore::Fuzz(args) => fuzz::run(args).await,
         Chore::Servers(args) => servers::run(args).await,
         Chore::Up(args) => up::run(args).await,
     }

@@ -20,16 +20,21 @@ pub(crate) async fn has_cargo_command(name: &str) -> bool {
     asked.status().await.is_ok_and(|status| status.success())
 }
 
-/// cargo-deny: that of the machine, or one built into the target directory.
+/// cargo-deny.
 pub(crate) async fn cargo_deny() -> anyhow::Result<PathBuf> {
-    if let Some(found) = find("cargo-deny") {
+    cargo_tool("cargo-deny", CARGO_DENY).await
+}
+
+/// A tool of cargo's: that of the machine, or one built into the target directory.
+pub(crate) async fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    if let Some(found) = find(name) {
         return Ok(found);
     }
-    let root = paths::target_dir()?.join("tools").join(format!("cargo-deny-{CARGO_DENY}"));
-    let installed = root.join("bin/cargo-deny");
+    let root = paths::target_dir()?.join("tools").join(format!("{name}-{version}"));
+    let installed = root.join("bin").join(name);
     if !installed.is_file() {
-        eprintln!("installing cargo-deny {CARGO_DENY} (once; some minutes) …");
-        let mut install = cargo(&["install", "--locked", "--debug", "--version", CARGO_DENY, "cargo-deny"]);
+        eprintln!("installing {name} {version} (once; some minutes) …");
+        let mut install = cargo(&["install", "--locked", "--debug", "--version", version, name]);
         install.arg("--root").arg(&root).arg("--target-dir").arg(root.join("build"));
         succeed(install).await?;
         std::fs::remove_dir_all(root.join("build"))?;

@@ -2,33 +2,45 @@
 
 use std::collections::BTreeMap;
 
-use platform::{AppError, AppResult};
 use semver::Version;
+use thiserror::Error;
 use wire::manifest::MarketplaceId;
 
 /// Ids in one question at most.
-const IDS_AT_MOST: usize = 200;
+pub(crate) const IDS_AT_MOST: usize = 200;
 /// Longer than two hundred of the longest ids and versions.
-const BYTES_AT_MOST: usize = 32 * 1024;
+pub(crate) const BYTES_AT_MOST: usize = 32 * 1024;
+
+/// Why a text is not what a shop has installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum BadVersions {
+    #[error("versions is too long; ask for at most 200 ids at a time")]
+    TooLong,
+    #[error(r#"versions must be a JSON object such as {{"@vendor/app":"1.0.0"}}"#)]
+    NoObject,
+    #[error("versions names more than 200 ids; ask in several questions")]
+    TooMany,
+    #[error("versions has a key that is no marketplace id of the form @vendor/app")]
+    Id,
+    #[error("versions has a value that is no semantic version such as 1.0.0")]
+    Version,
+}
 
 /// Reads `{"@v/p":"1.0.0",…}`.
-pub(crate) fn parse(versions: &str) -> AppResult<BTreeMap<String, String>> {
-    let form = r#"versions must be a JSON object such as {"@vendor/app":"1.0.0"}"#;
+pub(crate) fn parse(versions: &str) -> Result<BTreeMap<String, String>, BadVersions> {
     if versions.len() > BYTES_AT_MOST {
-        return Err(AppError::invalid("versions is too long; ask for at most 200 ids at a time"));
+        return Err(BadVersions::TooLong);
     }
     let installed: BTreeMap<String, String> =
-        serde_json::from_str(versions).map_err(|_| AppError::invalid(form))?;
+        serde_json::from_str(versions).map_err(|_| BadVersions::NoObject)?;
     if installed.len() > IDS_AT_MOST {
-        return Err(AppError::invalid("versions names more than 200 ids; ask in several questions"));
+        return Err(BadVersions::TooMany);
     }
     if installed.keys().any(|id| id.parse::<MarketplaceId>().is_err()) {
-        return Err(AppError::invalid(
-            "versions has a key that is no marketplace id of the form @vendor/app",
-        ));
+        return Err(BadVersions::Id);
     }
     if installed.values().any(|version| Version::parse(version).is_err()) {
-        return Err(AppError::invalid("versions has a value that is no semantic version such as 1.0.0"));
+        return Err(BadVersions::Version);
     }
     Ok(installed)
 }
@@ -56,8 +68,8 @@ mod tests {
         ];
         for (versions, says) in cases {
             let error = parse(&versions).unwrap_err();
-            assert!(error.message().contains(says), "{error:?}");
-            assert!(!error.message().contains("buyer@shop.com"));
+            assert!(error.to_string().contains(says), "{error:?}");
+            assert!(!error.to_string().contains("buyer@shop.com"));
         }
     }
 }

@@ -39,10 +39,14 @@ enum Number {
     Wrong,
 }
 
+/// Digits and nothing else: `parse` alone would take `+1`.
 fn number(text: &str) -> Number {
     match text.trim() {
         "" => Number::None,
-        text => text.parse().map_or(Number::Wrong, Number::Is),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().map_or(Number::Wrong, Number::Is)
+        }
+        _ => Number::Wrong,
     }
 }
 
@@ -69,6 +73,13 @@ mod tests {
         ];
         for (header, asked) in cases {
             assert_eq!(parse(header, 100), asked, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_sign_before_the_number_is_no_range() {
+        for header in ["bytes=+1-2", "bytes=1-+2", "bytes=-+1", "bytes=+1-"] {
+            assert_eq!(parse(Some(header), 100), Asked::Whole, "{header}");
         }
     }
 }

@@ -141,4 +141,10 @@ fn admin_routes() -> OpenApiRouter<Edge> {
         .routes(routes!(admin::deliveries::list))
         .routes(routes!(admin::deliveries::get))
         .routes(routes!(admin::deliveries::replay))
+        .routes(routes!(admin::messages::list))
+        .routes(routes!(admin::messages::get))
+        .routes(routes!(admin::attempts::list))
+        .routes(routes!(admin::replays::list, admin::replays::create))
+        .routes(routes!(admin::replays::get))
+        .routes(routes!(admin::replays::cancel))
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::PathRejection},
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use platform::{AppError, AppResult, Code};
 use serde::de::DeserializeOwned;
@@ -74,6 +74,15 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Edge> for PathOf<T> {
         let path: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, edge).await;
         path.map(|path| Self(path.0))
             .map_err(|_| AppError::invalid("the path cannot be read; check its escapes"))
+    }
+}
+
+/// The header `Idempotency-Key`, if it was sent.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> AppResult<Option<String>> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(AppError::invalid("Idempotency-Key must be 1 to 255 plain ASCII characters")),
     }
 }
 

@@ -52,7 +52,9 @@ impl App {
         let license = licenses::lock_license(&*tx, id).await?.ok_or_else(no_license)?;
         let license = license.apply(act, reason)?;
         licenses::update_license(&*tx, &license).await?;
-        self.announce_change(&tx, &license).await?;
+        let sealed_key = licenses::find_license(&*tx, id).await?.ok_or_else(no_license)?.sealed_key;
+        let key = self.sealer.open_text(purpose::LICENSE_KEY, &sealed_key)?;
+        self.announce_act(&tx, &license, act, &key).await?;
         tx.commit().await?;
         tracing::info!(license = id, status = license.status.as_str(), "an operator changed a licence");
         self.get_license(id).await

@@ -11,7 +11,13 @@ mod verify;
 
 use std::sync::Arc;
 
-use platform::{AppError, AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
+use platform::{
+    AppError, AppResult, Clock, Ids, Parts, Random,
+    db::{Db, Tx},
+    sealing::Sealer,
+    secret::Secret,
+};
+use proto::events::{LicenseChanged, purpose as bus_purpose, subject};
 
 pub(crate) use self::{
     installations::{Shown, Wanted},
@@ -20,7 +26,10 @@ pub(crate) use self::{
     licenses::OwnLicense,
     verify::{Answer, Asked, license_key},
 };
-use crate::{config::Config, domain::license::License};
+use crate::{
+    config::Config,
+    domain::license::{Act, License},
+};
 
 /// What this service's own rows are sealed for.
 mod purpose {
@@ -63,24 +72,33 @@ impl App {
     }
 
     /// Tells everyone who remembers anything about the licence to forget it.
-    async fn announce_change(&self, tx: &platform::db::Tx, license: &License) -> AppResult<()> {
-        let event = proto::events::LicenseChanged {
-            license_id: license.id.clone(),
-            status: license.status.as_str().to_owned(),
-            instance_id: license.instance_id.clone(),
-            marketplace_id: license.marketplace_id.clone(),
-            reason: license.reason.clone(),
-        };
-        self.announce(tx, proto::events::subject::LICENSE_CHANGED, &event).await
+    async fn announce_change(&self, tx: &Tx, license: &License) -> AppResult<()> {
+        self.announce(tx, subject::LICENSE_CHANGED, &change_of(license)).await
     }
 
-    async fn announce(
-        &self,
-        tx: &platform::db::Tx,
-        subject: &str,
-        event: &impl prost::Message,
-    ) -> AppResult<()> {
+    /// The same where something was done to the licence that its shop is told of, with its key.
+    async fn announce_act(&self, tx: &Tx, license: &License, act: Act, key: &Secret) -> AppResult<()> {
+        let event = LicenseChanged {
+            act: Some(act.done().to_owned()),
+            sealed_license_key: self.bus_sealer.seal(bus_purpose::LICENSE_KEY, key.as_bytes())?,
+            ..change_of(license)
+        };
+        self.announce(tx, subject::LICENSE_CHANGED, &event).await
+    }
+
+    async fn announce(&self, tx: &Tx, subject: &str, event: &impl prost::Message) -> AppResult<()> {
         Ok(platform::outbox::announce(&**tx, &self.ids, self.clock.now_ms(), subject, event).await?)
+    }
+}
+
+fn change_of(license: &License) -> LicenseChanged {
+    LicenseChanged {
+        license_id: license.id.clone(),
+        status: license.status.as_str().to_owned(),
+        instance_id: license.instance_id.clone(),
+        marketplace_id: license.marketplace_id.clone(),
+        reason: license.reason.clone(),
+        ..LicenseChanged::default()
     }
 }
 

@@ -63,6 +63,17 @@ pub(crate) enum Act {
     Revoke,
 }
 
+impl Act {
+    /// What has happened then, as it is told.
+    pub(crate) fn done(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspended",
+            Self::Reinstate => "reinstated",
+            Self::Revoke => "revoked",
+        }
+    }
+}
+
 /// Where a licence is in its paid time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Term {

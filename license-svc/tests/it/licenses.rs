@@ -2,7 +2,7 @@
 
 use platform::{AppError, Code, Principal};
 use proto::{
-    events::{LicenseChanged, subject},
+    events::{LicenseChanged, purpose, subject},
     license::{ChangeLicenseRequest, GetLicenseRequest, License, ListLicensesRequest},
 };
 
@@ -37,18 +37,20 @@ async fn an_operator_suspends_reinstates_and_revokes(world: World) {
     let shop = world.register("alpha").await;
     let bought = world.buy(&shop).await;
     let story = [
-        (Act::Suspend, "suspended", "SUSPENDED"),
-        (Act::Reinstate, "active", "VALID"),
-        (Act::Revoke, "revoked", "REVOKED"),
+        (Act::Suspend, "suspended", "suspended", "SUSPENDED"),
+        (Act::Reinstate, "reinstated", "active", "VALID"),
+        (Act::Revoke, "revoked", "revoked", "REVOKED"),
     ];
-    for (what, status, code) in story {
+    for (what, done, status, code) in story {
         let license = act(&world, &Principal::Operator, what, &bought.license_id).await.unwrap();
         assert_eq!((license.status.as_str(), license.reason.as_deref()), (status, Some("dispute")));
         assert_eq!(world.verify(&shop, &bought.key).await.code, code);
-        let told = |event: &LicenseChanged| event.status == status && event.reason.is_some();
+        let told = |event: &LicenseChanged| event.act.as_deref() == Some(done);
         let event: LicenseChanged = world.told(subject::LICENSE_CHANGED, "the change", told).await;
         assert_eq!((event.license_id, event.instance_id), (bought.license_id.clone(), shop.id.clone()));
         assert_eq!((event.marketplace_id.as_str(), event.reason.as_deref()), (APP, Some("dispute")));
+        let key = world.bus_sealer.open_text(purpose::LICENSE_KEY, &event.sealed_license_key).unwrap();
+        assert_eq!((event.status.as_str(), key.expose()), (status, bought.key.as_str()));
     }
     world.stop().await;
 }

@@ -36,6 +36,10 @@ async fn a_paid_order_becomes_one_licence_and_is_told(world: World) {
     let of_license = |event: &LicenseChanged| event.license_id == issued.license_id;
     let changed: LicenseChanged = world.told(subject::LICENSE_CHANGED, "the change", of_license).await;
     assert_eq!((changed.status.as_str(), changed.instance_id), ("active", shop.id.clone()));
+    assert!(
+        changed.act.is_none() && changed.sealed_license_key.is_empty(),
+        "a shop is told by license_issued"
+    );
 
     let listed =
         list(&world, ListLicensesRequest { order_id: Some(order.order_id), ..Default::default() }).await;

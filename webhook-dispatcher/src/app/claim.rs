@@ -5,11 +5,12 @@ use tokio::time::Instant;
 
 use super::{
     App,
+    admission::Admitted,
     callbacks::{Ended, Overtaken},
 };
 use crate::{
     domain::{answer::Outcome, callback::Ending},
-    sender::{Job, Recipient},
+    sender::{Job, Recipient, Slot},
     store::{
         attempt, delivery, endpoint,
         lease::{self, Claim, Lease},
@@ -73,37 +74,52 @@ impl App {
     }
 
     async fn jobs_of(&self, claimed: Vec<delivery::Model>, begun: Instant) -> AppResult<Vec<Job>> {
-        let recipients = self.recipients(&claimed).await?;
-        let messages = self.messages(&claimed).await?;
-        let mut jobs = Vec::with_capacity(claimed.len());
-        for delivery in claimed {
-            let recipient = recipients.get(&delivery.endpoint_id).cloned();
-            if let (Some(recipient), Some(message)) = (recipient, messages.get(&delivery.message_id)) {
-                jobs.extend(self.job(&delivery, recipient, message, begun).await);
+        let endpoints = self.endpoints(&claimed).await?;
+        let admitted = self.admitted(claimed, &endpoints).await?;
+        let recipients = self.recipients(&endpoints);
+        let messages = self.messages(&admitted).await?;
+        let (mut jobs, mut later) = (Vec::with_capacity(admitted.len()), Vec::new());
+        for Admitted { delivery, is_probe } in admitted {
+            let (endpoint_id, message_id) = (&delivery.endpoint_id, &delivery.message_id);
+            let (Some(recipient), Some(message)) = (recipients.get(endpoint_id), messages.get(message_id))
+            else {
+                continue;
+            };
+            let rate = endpoints.get(endpoint_id).and_then(endpoint::Model::rate);
+            match self.slot_of_claimed(&delivery, rate) {
+                Ok(slot) => {
+                    let job = self.job(&delivery, Arc::clone(recipient), message, (slot, begun));
+                    jobs.extend(job.map(|job| Job { is_probe, ..job }));
+                }
+                Err(at_ms) => later.push((Lease::of(&delivery), at_ms)),
             }
         }
+        self.put_back(later).await;
         Ok(jobs)
     }
 
-    /// The job, or nothing: a fresh message took the last slot meanwhile, or the body cannot be opened (a sealing key
-    /// is not configured); then the lease runs out and it is looked at again.
-    async fn job(
+    /// Room for the attempt. An error: a fresh message took the last slot meanwhile, or the endpoint has all that its
+    /// rate permits; when the delivery is due again.
+    fn slot_of_claimed(&self, delivery: &delivery::Model, rate: Option<u32>) -> Result<Slot, i64> {
+        let slot = self.slots.try_take(&delivery.endpoint_id).ok_or(delivery.next_attempt_at_ms)?;
+        slot.permits(rate, self.clock.now_ms())?;
+        Ok(slot)
+    }
+
+    /// The job, or nothing: the body cannot be opened (a sealing key is not configured); then the lease runs out and it
+    /// is looked at again.
+    fn job(
         &self,
         delivery: &delivery::Model,
         recipient: Arc<Recipient>,
         message: &message::Model,
-        begun: Instant,
+        (slot, begun): (Slot, Instant),
     ) -> Option<Job> {
-        let lease = Lease::of(delivery);
-        let Some(slot) = self.slots.try_take(&delivery.endpoint_id) else {
-            self.give_back(lease).await;
-            return None;
-        };
         let body = self.open_body(&message.sealed_body).inspect_err(|error| {
             tracing::error!(delivery = delivery.id, ?error, "a message cannot be opened");
         });
         Some(Job {
-            lease,
+            lease: Lease::of(delivery),
             lease_ends: begun + self.rules.lease,
             failures: u32::try_from(delivery.failures).unwrap_or(u32::MAX),
             event: delivery.event.clone(),
@@ -114,25 +130,31 @@ impl App {
             trace: message.trace(),
             slot: Some(slot),
             fresh: None,
+            is_probe: false,
         })
     }
 
-    async fn recipients(&self, claimed: &[delivery::Model]) -> AppResult<HashMap<String, Arc<Recipient>>> {
+    async fn endpoints(&self, claimed: &[delivery::Model]) -> AppResult<HashMap<String, endpoint::Model>> {
         let mut ids: Vec<String> = claimed.iter().map(|delivery| delivery.endpoint_id.clone()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let mut recipients = HashMap::with_capacity(ids.len());
-        for endpoint in endpoint::list_by_ids(self.db.read(), ids).await? {
-            match self.recipient(&endpoint) {
-                Ok(recipient) => drop(recipients.insert(endpoint.id, Arc::new(recipient))),
-                Err(error) => tracing::error!(endpoint = endpoint.id, ?error, "an endpoint cannot be read"),
-            }
-        }
-        Ok(recipients)
+        let endpoints = endpoint::list_by_ids(self.db.read(), ids).await?;
+        Ok(endpoints.into_iter().map(|endpoint| (endpoint.id.clone(), endpoint)).collect())
     }
 
-    async fn messages(&self, claimed: &[delivery::Model]) -> AppResult<HashMap<String, message::Model>> {
-        let ids = claimed.iter().map(|delivery| delivery.message_id.clone()).collect();
+    fn recipients(&self, endpoints: &HashMap<String, endpoint::Model>) -> HashMap<String, Arc<Recipient>> {
+        let mut recipients = HashMap::with_capacity(endpoints.len());
+        for (id, endpoint) in endpoints {
+            match self.recipient(endpoint) {
+                Ok(recipient) => drop(recipients.insert(id.clone(), Arc::new(recipient))),
+                Err(error) => tracing::error!(endpoint = id, ?error, "an endpoint cannot be read"),
+            }
+        }
+        recipients
+    }
+
+    async fn messages(&self, admitted: &[Admitted]) -> AppResult<HashMap<String, message::Model>> {
+        let ids = admitted.iter().map(|one| one.delivery.message_id.clone()).collect();
         let messages = message::list_by_ids(self.db.read(), ids).await?;
         Ok(messages.into_iter().map(|message| (message.id.clone(), message)).collect())
     }
@@ -149,6 +171,12 @@ impl App {
         if let Err(error) = lease::give_back(self.db.write(), &leases).await {
             let delivery = &leases[0].delivery_id;
             tracing::warn!(%error, delivery, "a lease could not be given back; it will run out");
+        }
+    }
+
+    async fn put_back(&self, leases: Vec<(Lease, i64)>) {
+        if let Err(error) = lease::put_back(self.db.write(), &leases).await {
+            tracing::warn!(%error, count = leases.len(), "leases could not be given back; they will run out");
         }
     }
 

@@ -1,4 +1,4 @@
-use platform::{AppError, AppResult};
+use platform::{AppError, AppResult, db::Tx};
 use sea_orm::{DatabaseTransaction, DbBackend, IsolationLevel, TransactionOptions, TransactionTrait as _};
 
 use wire::open2b::Operation;
@@ -6,35 +6,8 @@ use wire::open2b::Operation;
 use super::App;
 use crate::{
     domain::{delivery::State, kind::Kind},
-    store::{
-        attempt,
-        delivery::{self, Filter},
-        endpoint,
-    },
+    store::{attempt, delivery, endpoint, prune},
 };
-
-const MOST: u64 = 100;
-const USUAL: u64 = 20;
-
-/// Which part of a list.
-#[derive(Debug, Clone, Copy)]
-pub struct Page {
-    /// How many.
-    pub limit: u64,
-    /// How many before them.
-    pub offset: u64,
-}
-
-impl Page {
-    /// 0 asks for the usual 20; at most 100.
-    pub fn new(limit: u32, offset: u32) -> AppResult<Self> {
-        match u64::from(limit) {
-            0 => Ok(Self { limit: USUAL, offset: offset.into() }),
-            limit @ 1..=MOST => Ok(Self { limit, offset: offset.into() }),
-            _ => Err(AppError::invalid("limit must be at most 100")),
-        }
-    }
-}
 
 /// One delivery with every attempt of it.
 #[derive(Debug)]
@@ -46,15 +19,6 @@ pub struct DeliveryDetail {
 }
 
 impl App {
-    /// A page of deliveries, newest first.
-    pub async fn list_deliveries(
-        &self,
-        filter: &Filter,
-        page: Page,
-    ) -> AppResult<(Vec<delivery::Model>, u64)> {
-        Ok(delivery::list(self.db.read(), filter, page.limit, page.offset).await?)
-    }
-
     /// One delivery.
     pub async fn get_delivery(&self, id: &str) -> AppResult<DeliveryDetail> {
         let snapshot = self.snapshot().await?;
@@ -91,11 +55,25 @@ impl App {
         if current.is(State::Pending) && current.lease_until_ms > 0 {
             return Ok(current);
         }
+        self.require_body(&tx, &current).await?;
         let again = again(current, self.clock.now_ms());
         delivery::update(&*tx, &again).await?;
         tx.commit().await?;
         self.wake.notify_one();
         Ok(again)
+    }
+
+    /// What the delivery says is kept until the transaction ends.
+    async fn require_body(&self, tx: &Tx, delivery: &delivery::Model) -> AppResult<()> {
+        let kept = prune::keep_bodies(&**tx, vec![delivery.message_id.clone()]).await?;
+        if kept.contains(&delivery.message_id) {
+            return Ok(());
+        }
+        let days = self.rules.payload_retention.unwrap_or(self.rules.retention).as_secs() / 86_400;
+        Err(AppError::conflict(format!(
+            "what this delivery says was kept for {days} days and is gone, so it can't be sent again; the shop can list \
+             its licences"
+        )))
     }
 }
 

@@ -1,11 +1,12 @@
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
 use platform::{
-    AppResult, Shutdown,
+    AppError, AppResult, Shutdown,
     bus::{Bus, BusError, Message, Notice},
 };
 use proto::events::{EndpointChanged, subject};
@@ -13,7 +14,13 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::App;
 use crate::{
-    domain::{endpoint::Owner, settings::Subscription},
+    domain::{
+        circuit,
+        endpoint::Owner,
+        event::RELEASE_PUBLISHED,
+        health::{ACTIVE, Health},
+        settings::Subscription,
+    },
     sender::Recipient,
     store::endpoint,
 };
@@ -25,13 +32,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A shop's endpoint as it was when it was last read, its secrets opened.
 pub(super) struct Known {
+    pub(super) instance_id: String,
     pub(super) recipient: Arc<Recipient>,
-    pub(super) is_disabled: bool,
-    pub(super) throttled_until_ms: i64,
+    pub(super) rate: Option<u32>,
+    health: Health,
     subscription: Subscription,
 }
 
 impl Known {
+    /// Whether a first attempt may be made now. One that probes a circuit is never a first one: that it is the only one
+    /// is agreed on in the store.
+    pub(super) fn takes(&self, now_ms: i64) -> bool {
+        self.health.state(now_ms) == ACTIVE
+    }
+
     /// Whether it wants to be told of this event.
     pub(super) fn is_told(&self, event: &str) -> bool {
         self.subscription.has(event)
@@ -53,7 +67,14 @@ struct Shared {
 #[derive(Default)]
 struct Entries {
     by_instance: HashMap<String, Arc<Known>>,
-    instances: HashMap<String, String>,
+    /// In the order in which many are told.
+    by_id: BTreeMap<String, Arc<Known>>,
+    /// All have been read since the last gap; but for those that are missing.
+    is_complete: bool,
+    /// There, not to be read, and perhaps to be told what many are told.
+    missing: BTreeSet<String>,
+    by_circuit: [u32; 3],
+    disabled: u32,
 }
 
 impl Directory {
@@ -61,16 +82,41 @@ impl Directory {
         self.read().by_instance.get(instance_id).cloned()
     }
 
-    fn put(&self, instance_id: String, known: Arc<Known>) {
-        self.write().put(instance_id, known);
+    /// The next endpoints that take the event, in the order of their ids.
+    pub(super) fn list_told_after(&self, event: &str, id: &str, limit: usize) -> AppResult<Vec<Arc<Known>>> {
+        let entries = self.read();
+        entries.require_complete()?;
+        let after = entries.by_id.range::<str, _>((Bound::Excluded(id), Bound::Unbounded));
+        let told = after.map(|(_, known)| known).filter(|known| known.is_told(event));
+        Ok(told.take(limit).cloned().collect())
     }
 
-    /// It is read again when it is needed.
+    /// Not before all have been read is it known who takes an event.
+    pub(super) fn require_complete(&self) -> AppResult<()> {
+        self.read().require_complete()
+    }
+
+    /// Whether there is an endpoint that could not be read.
+    pub(super) fn is_any_missing(&self) -> bool {
+        !self.read().missing.is_empty()
+    }
+
+    fn put(&self, known: Arc<Known>) {
+        self.write().put(known);
+    }
+
+    /// There is none any more.
     fn forget(&self, endpoint_id: &str) {
         let mut entries = self.write();
-        if let Some(instance_id) = entries.instances.remove(endpoint_id) {
-            entries.by_instance.remove(&instance_id);
-        }
+        entries.remove(endpoint_id);
+        entries.missing.remove(endpoint_id);
+    }
+
+    /// It could not be read, and is read again when it is needed.
+    fn miss(&self, endpoint_id: &str) {
+        let mut entries = self.write();
+        entries.remove(endpoint_id);
+        entries.missing.insert(endpoint_id.to_owned());
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Entries> {
@@ -83,14 +129,43 @@ impl Directory {
 }
 
 impl Entries {
-    fn put(&mut self, instance_id: String, known: Arc<Known>) {
-        self.instances.insert(known.recipient.endpoint_id.clone(), instance_id.clone());
-        self.by_instance.insert(instance_id, known);
+    fn put(&mut self, known: Arc<Known>) {
+        let endpoint_id = &known.recipient.endpoint_id;
+        self.missing.remove(endpoint_id);
+        let before = self.by_id.insert(endpoint_id.clone(), Arc::clone(&known));
+        self.count(before.as_deref(), Some(&known));
+        self.by_instance.insert(known.instance_id.clone(), known);
+        self.measure();
     }
 
-    fn clear(&mut self) {
-        self.by_instance.clear();
-        self.instances.clear();
+    fn require_complete(&self) -> AppResult<()> {
+        let not_yet = || AppError::unavailable("the endpoints are not known yet");
+        self.is_complete.then_some(()).ok_or_else(not_yet)
+    }
+
+    fn remove(&mut self, endpoint_id: &str) {
+        if let Some(known) = self.by_id.remove(endpoint_id) {
+            self.by_instance.remove(&known.instance_id);
+            self.count(Some(&known), None);
+        }
+    }
+
+    fn count(&mut self, before: Option<&Known>, after: Option<&Known>) {
+        if let Some(known) = before {
+            self.by_circuit[index(known)] -= 1;
+            self.disabled -= u32::from(known.health.standing.is_disabled());
+        }
+        if let Some(known) = after {
+            self.by_circuit[index(known)] += 1;
+            self.disabled += u32::from(known.health.standing.is_disabled());
+        }
+    }
+
+    fn measure(&self) {
+        for ((_, name), count) in circuit::STATES.into_iter().zip(self.by_circuit) {
+            metrics::gauge!("webhook_endpoints", "circuit" => name).set(count);
+        }
+        metrics::gauge!("webhook_endpoints_disabled").set(self.disabled);
     }
 }
 
@@ -107,7 +182,7 @@ impl App {
         let owner = Owner::Instance(instance_id.to_owned());
         let Some(row) = endpoint::find_of(self.db.read(), &owner).await? else { return Ok(None) };
         let known = self.know(&row)?;
-        self.directory.put(instance_id.to_owned(), Arc::clone(&known));
+        self.directory.put(Arc::clone(&known));
         Ok(Some(known))
     }
 
@@ -119,8 +194,16 @@ impl App {
             Ok(None) => self.directory.forget(endpoint_id),
             Err(error) => {
                 tracing::warn!(%error, endpoint = endpoint_id, "an endpoint could not be read again");
-                self.directory.forget(endpoint_id);
+                self.directory.miss(endpoint_id);
             }
+        }
+    }
+
+    /// Reads again what could not be read.
+    pub(super) async fn read_missing(&self) {
+        let missing = self.directory.read().missing.clone();
+        for endpoint_id in missing {
+            self.reread_endpoint(&endpoint_id).await;
         }
     }
 
@@ -156,11 +239,12 @@ impl App {
 
     /// Until it is done: what is in memory may have changed unseen.
     async fn read_all(&self) {
-        self.directory.write().clear();
+        *self.directory.write() = Entries::default();
         while let Err(error) = self.try_read_all().await {
             tracing::warn!(?error, "the endpoints could not be read; trying again");
             sleep(PAUSE).await;
         }
+        self.directory.write().is_complete = true;
     }
 
     async fn try_read_all(&self) -> AppResult<()> {
@@ -177,24 +261,35 @@ impl App {
     }
 
     fn remember(&self, row: &endpoint::Model) {
-        let Some(instance_id) = row.instance_id.clone() else { return };
+        if row.instance_id.is_none() {
+            return self.directory.forget(&row.id);
+        }
         match self.know(row) {
-            Ok(known) => self.directory.put(instance_id, known),
+            Ok(known) => self.directory.put(known),
             Err(error) => {
                 tracing::error!(endpoint = row.id, ?error, "an endpoint cannot be read");
                 self.directory.forget(&row.id);
+                if row.subscription().has(RELEASE_PUBLISHED) {
+                    self.directory.miss(&row.id);
+                }
             }
         }
     }
 
     fn know(&self, row: &endpoint::Model) -> AppResult<Arc<Known>> {
         Ok(Arc::new(Known {
+            instance_id: row.instance_id.clone().unwrap_or_default(),
             recipient: Arc::new(self.recipient(row)?),
-            is_disabled: row.is_disabled(),
-            throttled_until_ms: row.throttled_until_ms,
+            rate: row.rate(),
+            health: row.health(),
             subscription: row.subscription(),
         }))
     }
+}
+
+fn index(known: &Known) -> usize {
+    let state = known.health.circuit.state;
+    circuit::STATES.iter().position(|(one, _)| *one == state).unwrap_or(0)
 }
 
 fn changed(message: &Message) -> Option<String> {

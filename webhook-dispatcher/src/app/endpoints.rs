@@ -1,14 +1,15 @@
 use platform::{AppError, AppResult, db::Tx, inbox, outbox};
-use proto::events::{EndpointChanged, EndpointDisabled, subject};
+use proto::events::{EndpointChanged, EndpointDisabled, EndpointEnabled, subject};
 use sea_orm::ConnectionTrait;
 
-use super::{App, Page};
+use super::{App, Page, callbacks::Ended};
 use crate::{
-    domain::endpoint::{GONE, Owner, Standing},
+    domain::{delivery::DROPPED, endpoint::Owner, kind::CALLBACK, reason::class_of},
     sender::Route,
     store::{
-        delivery,
+        backlog, delivery,
         endpoint::{self, Filter},
+        page::Part,
     },
 };
 
@@ -23,6 +24,16 @@ pub struct EndpointChange {
     pub disabled: bool,
     /// Grows with each change.
     pub revision: u32,
+}
+
+/// What becomes of the deliveries that were held for an endpoint when it is enabled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Backlog {
+    /// They are sent.
+    #[default]
+    Keep,
+    /// They are given up.
+    Drop,
 }
 
 impl App {
@@ -74,31 +85,41 @@ impl App {
     ) -> AppResult<endpoint::Model> {
         let moved = current.base_url != change.route.url();
         let standing = current.standing().follow(change.disabled, moved);
+        let here = if moved { current.clone().renewed() } else { current.clone() };
         let changed = endpoint::Model {
             base_url: change.route.url().to_owned(),
             sealed_secrets: self.seal_secrets(&change.route)?,
             revision: i64::from(change.revision),
-            throttled_until_ms: if moved { 0 } else { current.throttled_until_ms },
-            ..current
+            ..here.standing_as(standing)
         };
-        let changed = self.save(&**tx, changed, standing, now_ms).await?;
+        let changed = self.save(tx, &current, changed, now_ms).await?;
         if moved {
             delivery::hasten(&**tx, &changed.id, now_ms).await?;
         }
         Ok(changed)
     }
 
-    /// A page of endpoints, newest first.
-    pub async fn list_endpoints(
-        &self,
-        filter: &Filter,
-        page: Page,
-    ) -> AppResult<(Vec<endpoint::Model>, u64)> {
-        Ok(endpoint::list(self.db.read(), filter, page.limit, page.offset).await?)
+    /// A part of the endpoints, newest first.
+    pub async fn list_endpoints(&self, filter: &Filter, page: &Page) -> AppResult<Part<endpoint::Model>> {
+        Ok(endpoint::list(self.db.read(), filter, page.stretch()).await?)
     }
 
-    /// The operator disables or enables an endpoint: its pending deliveries are held, or go on at once.
-    pub async fn set_endpoint_disabled(&self, id: &str, disabled: bool) -> AppResult<endpoint::Model> {
+    /// The service's time.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The operator disables an endpoint: its pending deliveries are held.
+    pub async fn disable_endpoint(&self, id: &str) -> AppResult<endpoint::Model> {
+        self.set_disabled(id, true, Backlog::Keep).await
+    }
+
+    /// The operator enables an endpoint: it begins afresh, and what was held for it goes on at once, or is given up.
+    pub async fn enable_endpoint(&self, id: &str, backlog: Backlog) -> AppResult<endpoint::Model> {
+        self.set_disabled(id, false, backlog).await
+    }
+
+    async fn set_disabled(&self, id: &str, disabled: bool, backlog: Backlog) -> AppResult<endpoint::Model> {
         let tx = self.db.begin().await?;
         let current = endpoint::find(&*tx, id).await?.ok_or_else(no_endpoint)?;
         let standing = current
@@ -106,52 +127,48 @@ impl App {
             .set_by_operator(disabled)
             .map_err(|error| AppError::conflict(error.to_string()))?;
         let now_ms = self.clock.now_ms();
-        let was_disabled = current.is_disabled();
-        let changed = self.save(&*tx, current, standing, now_ms).await?;
-        if disabled && !was_disabled {
-            self.announce_disabled(&*tx, &changed, now_ms).await?;
+        let (mut dropped, mut ended) = (0, Vec::new());
+        if backlog == Backlog::Drop {
+            (dropped, ended) = self.drop_backlog(&tx, &current, now_ms).await?;
         }
+        let changed = if disabled { current.clone() } else { current.clone().renewed() };
+        let changed = self.save(&tx, &current, changed.standing_as(standing), now_ms).await?;
         tx.commit().await?;
+        if dropped > 0 {
+            metrics::counter!("webhook_dead_letters_total", "reason" => class_of(DROPPED)).increment(dropped);
+        }
+        ended.into_iter().for_each(Ended::count);
         self.reread_endpoint(&changed.id).await;
         self.wake.notify_one();
         Ok(changed)
     }
 
-    /// The endpoint, which is locked, answered 410: it is disabled, and what is pending for it is held.
-    pub(super) async fn disable_gone(
+    /// Webhooks become dead letters, which the operator need not be told of one by one; callbacks settle each.
+    async fn drop_backlog(
         &self,
-        tx: &impl ConnectionTrait,
-        current: endpoint::Model,
-        now_ms: i64,
-    ) -> AppResult<endpoint::Model> {
-        if current.disabled_reason.is_some() {
-            return Ok(current);
-        }
-        let standing = current.standing().gone();
-        let changed = self.save(tx, current, standing, now_ms).await?;
-        tracing::warn!(
-            endpoint = changed.id,
-            reason = GONE,
-            "an endpoint wants nothing any more and was disabled"
-        );
-        self.announce_disabled(tx, &changed, now_ms).await?;
-        Ok(changed)
-    }
-
-    async fn announce_disabled(
-        &self,
-        tx: &impl ConnectionTrait,
+        tx: &Tx,
         endpoint: &endpoint::Model,
         now_ms: i64,
-    ) -> AppResult<()> {
-        let event = EndpointDisabled {
-            endpoint_id: endpoint.id.clone(),
-            instance_id: endpoint.instance_id.clone().unwrap_or_default(),
-            reason: endpoint.disabled_reason.clone().unwrap_or_default(),
-            marketplace_id: endpoint.marketplace_id.clone(),
-        };
-        outbox::announce(tx, &self.ids, now_ms, subject::ENDPOINT_DISABLED, &event).await?;
-        Ok(())
+    ) -> AppResult<(u64, Vec<Ended>)> {
+        if endpoint.kind == CALLBACK {
+            let held = backlog::list_held_for(&**tx, &endpoint.id).await?;
+            return Ok((0, self.give_up(tx, held, DROPPED, now_ms).await?));
+        }
+        Ok((backlog::drop_held(&**tx, &endpoint.id, DROPPED, now_ms).await?, Vec::new()))
+    }
+
+    /// Announces that the endpoint was disabled or enabled, on the bus and to the operator's own endpoint.
+    async fn announce_standing(&self, tx: &Tx, endpoint: &endpoint::Model, now_ms: i64) -> AppResult<()> {
+        let (endpoint_id, marketplace_id) = (endpoint.id.clone(), endpoint.marketplace_id.clone());
+        let instance_id = endpoint.instance_id.clone().unwrap_or_default();
+        if let Some(reason) = endpoint.standing().told_reason() {
+            let event = EndpointDisabled { endpoint_id, instance_id, reason, marketplace_id };
+            outbox::announce(&**tx, &self.ids, now_ms, subject::ENDPOINT_DISABLED, &event).await?;
+        } else {
+            let event = EndpointEnabled { endpoint_id, instance_id, marketplace_id };
+            outbox::announce(&**tx, &self.ids, now_ms, subject::ENDPOINT_ENABLED, &event).await?;
+        }
+        self.tell_of_endpoint(tx, endpoint, now_ms).await
     }
 
     /// Tells the replicas, which know the shops' endpoints by heart.
@@ -168,29 +185,26 @@ impl App {
         Ok(())
     }
 
-    /// Saves the endpoint as it stands now; its deliveries follow when it was disabled or enabled.
-    async fn save(
+    /// Saves the endpoint as it stands now; its deliveries follow when it was disabled or enabled, which is announced.
+    pub(super) async fn save(
         &self,
-        tx: &impl ConnectionTrait,
-        endpoint: endpoint::Model,
-        standing: Standing,
+        tx: &Tx,
+        before: &endpoint::Model,
+        after: endpoint::Model,
         now_ms: i64,
     ) -> AppResult<endpoint::Model> {
-        let was_disabled = endpoint.is_disabled();
-        let changed = endpoint::Model {
-            tenant_disabled: standing.by_instance,
-            disabled_reason: standing.reason,
-            updated_at_ms: now_ms,
-            ..endpoint
-        };
-        endpoint::update(tx, &changed).await?;
-        match (was_disabled, changed.is_disabled()) {
-            (false, true) => delivery::hold(tx, &changed.id, now_ms).await?,
-            (true, false) => delivery::release(tx, &changed.id, now_ms).await?,
+        let after = endpoint::Model { updated_at_ms: now_ms, ..after };
+        endpoint::update(&**tx, &after).await?;
+        match (before.is_disabled(), after.is_disabled()) {
+            (false, true) => delivery::hold(&**tx, &after.id, now_ms).await?,
+            (true, false) => delivery::release(&**tx, &after.id, now_ms).await?,
             _ => 0,
         };
-        self.announce_changed(tx, &changed, now_ms).await?;
-        Ok(changed)
+        if before.is_disabled() != after.is_disabled() {
+            self.announce_standing(tx, &after, now_ms).await?;
+        }
+        self.announce_changed(&**tx, &after, now_ms).await?;
+        Ok(after)
     }
 }
 

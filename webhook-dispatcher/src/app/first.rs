@@ -1,6 +1,6 @@
 //! The rows of first attempts, which nobody has seen before what came of them is written.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use platform::{AppResult, clock::millis, db::Tx};
 
@@ -14,6 +14,14 @@ use crate::{
 /// The first attempts of a batch that were recorded before: another hand-out of their message was quicker.
 #[derive(Default)]
 pub(crate) struct Late(HashSet<(String, i64)>);
+
+/// What a batch's first attempts were.
+#[derive(Default)]
+pub(super) struct First {
+    pub(super) late: Late,
+    /// The events of the messages that nobody had recorded before.
+    pub(super) new_messages: Vec<String>,
+}
 
 impl Late {
     /// Whether the job is one of them: it changes nothing but its own record.
@@ -31,36 +39,36 @@ impl App {
     ///
     /// A success is born delivered. A failure is born in flight, and what follows from it is settled like that of any
     /// other. What is open is born in flight too, and its result will be that of a claimed one. What was not attempted
-    /// waits in the store. The batch is in the order of its deliveries' ids, so that two
-    /// replicas that record the same ones do not wait for each other.
+    /// waits in the store. A delivery is new where its id is, so that of a message that is told to many and handed out
+    /// again, only what is missing is added. The batch is in the order of its deliveries' ids, so that two replicas that
+    /// record the same ones do not wait for each other.
     pub(super) async fn add_first(
         &self,
         tx: &Tx,
         batch: &[Finished],
         failures: &Failures<'_>,
         now_ms: i64,
-    ) -> AppResult<Late> {
+    ) -> AppResult<First> {
         let first: Vec<_> = first(batch).collect();
         if first.is_empty() {
-            return Ok(Late::default());
+            return Ok(First::default());
         }
-        let messages: Vec<_> =
-            first.iter().map(|(finished, fresh)| message_row(&finished.job, fresh)).collect();
-        let mut new = message::create_new(&**tx, &messages).await?;
+        let new_messages = create_messages(tx, &first).await?;
+        let times = (now_ms, self.lease_for_open(tx, &first).await?);
+        let rows = first.iter().map(|(finished, fresh)| self.row(finished, fresh, failures, times));
+        let mut new = delivery::create_new(&**tx, &rows.collect::<Vec<_>>()).await?;
         // Removed, so that of two hand-outs in one batch the second is late.
         let (new, late): (Vec<_>, Vec<_>) =
-            first.into_iter().partition(|(_, fresh)| new.remove(&fresh.message_id));
-        let times = (now_ms, self.lease_for_open(tx, &new).await?);
-        let rows = new.iter().map(|(finished, fresh)| self.row(finished, fresh, failures, times));
-        delivery::create_all(&**tx, &rows.collect::<Vec<_>>()).await?;
+            first.into_iter().partition(|(finished, _)| new.remove(&finished.job.lease.delivery_id));
         note_lost(tx, new.iter().map(|(finished, _)| &finished.job), now_ms).await?;
         count_late(tx, &late).await?;
-        Ok(Late(late.iter().map(|(finished, _)| hand_out(&finished.job)).collect()))
+        let late = Late(late.iter().map(|(finished, _)| hand_out(&finished.job)).collect());
+        Ok(First { late, new_messages })
     }
 
     /// Until when what is open is leased, by the store's clock: later than by the process's own, which began before.
-    async fn lease_for_open(&self, tx: &Tx, new: &[(&Finished, &Fresh)]) -> AppResult<i64> {
-        if !new.iter().any(|(finished, _)| matches!(finished.attempt, Attempt::Open(_))) {
+    async fn lease_for_open(&self, tx: &Tx, first: &[(&Finished, &Fresh)]) -> AppResult<i64> {
+        if !first.iter().any(|(finished, _)| matches!(finished.attempt, Attempt::Open(_))) {
             return Ok(0);
         }
         Ok(lease::store_now_ms(&**tx).await? + millis(self.rules.lease))
@@ -102,7 +110,7 @@ impl App {
 fn waiting(job: &Job, fresh: &Fresh, now_ms: i64) -> delivery::Model {
     delivery::Model {
         id: job.lease.delivery_id.clone(),
-        message_id: fresh.message_id.clone(),
+        message_id: fresh.message.id.clone(),
         endpoint_id: job.recipient.endpoint_id.clone(),
         instance_id: fresh.instance_id.clone(),
         event: job.event.clone(),
@@ -114,7 +122,7 @@ fn waiting(job: &Job, fresh: &Fresh, now_ms: i64) -> delivery::Model {
         lease_until_ms: 0,
         held_since_ms: None,
         dead_reason: None,
-        created_at_ms: fresh.created_at_ms,
+        created_at_ms: fresh.message.created_at_ms,
         settled_at_ms: None,
         kind: WEBHOOK.to_owned(),
         marketplace_id: None,
@@ -133,12 +141,16 @@ fn as_its_endpoint(
     now_ms: i64,
 ) -> delivery::Model {
     let endpoint = failures.endpoint_of(job);
+    let not_before_ms = job.fresh.as_ref().map_or(0, |fresh| fresh.not_before_ms);
     let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
     let state = if is_disabled { State::Held } else { State::Pending };
     delivery::Model {
         state: state.as_str().to_owned(),
         held_since_ms: is_disabled.then_some(now_ms),
-        next_attempt_at_ms: endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms).max(now_ms),
+        next_attempt_at_ms: endpoint
+            .map_or(0, |endpoint| endpoint.health().not_before_ms())
+            .max(not_before_ms)
+            .max(now_ms),
         ..waiting
     }
 }
@@ -147,16 +159,13 @@ fn first(batch: &[Finished]) -> impl Iterator<Item = (&Finished, &Fresh)> {
     batch.iter().filter_map(|finished| Some((finished, finished.job.fresh.as_deref()?)))
 }
 
-fn message_row(job: &Job, fresh: &Fresh) -> message::Model {
-    message::Model {
-        id: fresh.message_id.clone(),
-        instance_id: fresh.instance_id.clone(),
-        event: job.event.clone(),
-        sealed_body: fresh.sealed_body.clone(),
-        traceparent: job.trace.traceparent.clone(),
-        tracestate: job.trace.tracestate.clone(),
-        created_at_ms: fresh.created_at_ms,
-    }
+/// Adds their messages that are new, each once and in the order of their ids, so that two replicas that record the same
+/// ones do not wait for each other; the events of those.
+async fn create_messages(tx: &Tx, first: &[(&Finished, &Fresh)]) -> AppResult<Vec<String>> {
+    let messages: BTreeMap<_, _> =
+        first.iter().map(|(_, fresh)| (fresh.message.id.as_str(), &*fresh.message)).collect();
+    let new = message::create_new(&**tx, &messages.values().copied().collect::<Vec<_>>()).await?;
+    Ok(new.iter().filter_map(|id| Some(messages.get(id.as_str())?.event.clone())).collect())
 }
 
 /// The hand-outs before this one ended without a word: their replica may have made an attempt each.

@@ -7,8 +7,9 @@ use crate::{
     domain::{
         delivery::{AGED_OUT, State},
         kind::Kind,
+        reason::class_of,
     },
-    store::{delivery, message},
+    store::delivery,
 };
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -18,7 +19,9 @@ const BATCH: u64 = 500;
 impl App {
     /// Once an hour until `shutdown`: what was held too long is given up, what was settled long ago is forgotten.
     pub async fn keep_tidy(self, shutdown: Shutdown) {
-        while shutdown.run_until_cancelled(self.clock.sleep(EVERY)).await.is_some() {
+        let mut next_ms = self.clock.now_ms() + millis(EVERY);
+        while shutdown.run_until_cancelled(self.clock.sleep_until_ms(next_ms)).await.is_some() {
+            next_ms = self.clock.now_ms() + millis(EVERY);
             if let Err(error) = self.tidy().await {
                 tracing::warn!(?error, "old deliveries could not be put in order; trying again in an hour");
             }
@@ -26,22 +29,9 @@ impl App {
     }
 
     async fn tidy(&self) -> AppResult<()> {
+        self.windows.tidy(&self.rules.health, self.clock.now_ms());
         while self.give_up_held().await? == BATCH {}
-        while self.forget_settled().await? == BATCH {}
-        Ok(())
-    }
-
-    /// Forgets some of what was settled long ago.
-    async fn forget_settled(&self) -> AppResult<u64> {
-        let before_ms = self.clock.now_ms() - millis(self.rules.retention);
-        let tx = self.db.begin().await?;
-        let old = delivery::list_settled_before(&*tx, before_ms, BATCH).await?;
-        let (ids, messages): (Vec<_>, Vec<_>) = old.into_iter().unzip();
-        delivery::prune(&*tx, &ids).await?;
-        message::prune(&*tx, &messages).await?;
-        tx.commit().await?;
-        tracing::debug!(forgotten = ids.len(), "settled deliveries were forgotten");
-        Ok(ids.len() as u64)
+        self.forget_old().await
     }
 
     /// Gives up what was held longer than it is kept: webhooks are announced as dead, callbacks as settled.
@@ -66,8 +56,10 @@ impl App {
             self.announce_dead(&tx, (&dead.id, &dead.instance_id, &dead.event), AGED_OUT, now_ms).await?;
         }
         tx.commit().await?;
+        self.wake.notify_one();
         ended.into_iter().for_each(Ended::count);
-        metrics::counter!("webhook_dead_letters_total").increment(dead_letters);
+        metrics::counter!("webhook_dead_letters_total", "reason" => class_of(AGED_OUT))
+            .increment(dead_letters);
         Ok(count)
     }
 }

@@ -170,6 +170,7 @@ impl App {
             trace: message.trace(),
             slot: Some(slot),
             fresh: None,
+            is_probe: false,
         })
     }
 }

@@ -1,36 +1,46 @@
 //! The use cases: load, decide, save. Each owns its transaction and what is announced in it.
 
+mod admission;
 mod callbacks;
 mod claim;
 mod deliveries;
 mod directory;
 mod endpoints;
 mod failures;
+mod fanout;
 mod first;
 mod fresh;
+mod health;
 mod housekeeping;
 mod intake;
+mod lists;
 mod lookups;
+mod measure;
+mod operations;
+mod prune;
 mod record;
+mod replays;
 mod secrets;
 mod settings;
 
 use std::{sync::Arc, time::Duration};
 
 pub use callbacks::CallbackRequest;
-pub use deliveries::{DeliveryDetail, Page};
-pub use endpoints::EndpointChange;
+pub use deliveries::DeliveryDetail;
+pub use endpoints::{Backlog, EndpointChange};
 pub(crate) use first::Late;
-pub use fresh::HandedOut;
+pub use fresh::{HandedOut, Told};
+pub use lists::{DeliveriesAsked, ListedAttempt, MessageDetail, MessagesAsked, Page};
 use platform::{AppResult, Clock, Ids, Parts, Random, db::Db, sealing::Sealer};
+pub use replays::ReplayRequest;
 pub use settings::Settings;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use wire::open2b::Operation;
 
-use self::{directory::Directory, fresh::Unmade, lookups::Lookups};
+use self::{directory::Directory, fresh::Unmade, health::Windows, lookups::Lookups};
 use crate::{
     config::{Config, DeliveryConfig},
-    domain::{kind::Kind, schedule::Schedule},
+    domain::{health::HealthRules, kind::Kind, schedule::Schedule},
     sender::{Job, Slots},
 };
 
@@ -42,6 +52,10 @@ pub const FOLLOW_APPS: &str = "webhooks-apps";
 pub const REQUEST_CALLBACKS: &str = "webhooks-callbacks";
 /// Names the consumer of issued licences.
 pub const TELL_LICENSES: &str = "webhooks-licenses";
+/// Names the consumer of what happens to licences and installations later.
+pub const TELL_CHANGES: &str = "webhooks-changes";
+/// Names the consumer of releases.
+pub const TELL_RELEASES: &str = "webhooks-releases";
 
 /// A replica that dies holds up what was handed to it no longer than this.
 const MOST_SILENCE: Duration = Duration::from_secs(30);
@@ -59,9 +73,14 @@ pub struct App {
     rules: Arc<Rules>,
     jobs: mpsc::Sender<Job>,
     wake: Arc<Notify>,
+    /// Of whoever drives replays.
+    replays: Arc<Notify>,
     directory: Directory,
     unmade: Unmade,
+    windows: Windows,
     lookups: Lookups,
+    /// In the pipeline, for what is told to many.
+    places: Arc<Semaphore>,
 }
 
 /// What the configuration decides.
@@ -72,7 +91,13 @@ struct Rules {
     lease: Duration,
     batch: usize,
     retention: Duration,
+    /// Where they are shorter than that of all.
+    payload_retention: Option<Duration>,
+    attempt_retention: Option<Duration>,
     held_retention: Duration,
+    health: HealthRules,
+    /// The operator's own endpoint is configured.
+    tells_operator: bool,
 }
 
 impl App {
@@ -80,22 +105,29 @@ impl App {
     pub fn new(config: &Config, parts: &Parts, db: Db) -> AppResult<(Self, mpsc::Receiver<Job>)> {
         let delivery = &config.delivery;
         let slots = Slots::new(delivery.concurrency, delivery.concurrency_per_endpoint);
-        // As many as can be in the pipeline, so that who hands a job over never waits.
-        let (jobs, taken) = mpsc::channel(2 * slots.capacity());
+        // As many as can be in the pipeline, so that who hands a job over never waits: from the store, of issued licences,
+        // of what changes later, and of what is told to many.
+        let (jobs, taken) = mpsc::channel(4 * slots.capacity());
         let app = Self {
             lookups: Lookups::start(db.clone()),
             db,
+            places: Arc::new(Semaphore::new(slots.capacity())),
             slots,
             clock: parts.clock.clone(),
             random: parts.random.clone(),
             ids: parts.ids(),
             sealer: Sealer::new(&config.sealing, parts.random.clone())?,
             bus_sealer: Sealer::new(&config.bus_sealing, parts.random.clone())?,
-            rules: Arc::new(Rules::new(delivery)),
+            rules: Arc::new(Rules {
+                tells_operator: config.operations.url.is_some(),
+                ..Rules::new(delivery)
+            }),
             jobs,
             wake: Arc::default(),
+            replays: Arc::default(),
             directory: Directory::default(),
             unmade: Unmade::default(),
+            windows: Windows::default(),
         };
         Ok((app, taken))
     }
@@ -130,7 +162,11 @@ impl Rules {
             lease: config.lease(),
             batch: config.batch,
             retention: config.retention(),
+            payload_retention: config.payload_retention(),
+            attempt_retention: config.attempt_retention(),
             held_retention: config.held_retention(),
+            health: config.health(),
+            tells_operator: false,
         }
     }
 

@@ -11,15 +11,15 @@ use super::{
     App,
     callbacks::Ended,
     failures::{Failure, Failures},
-    first::Late,
+    first::{First, Late},
 };
 use crate::{
     domain::{
         answer::Outcome,
         callback::Ending,
         delivery::{Next, State, Tried, after},
-        event::LICENSE_ISSUED,
         kind::Kind,
+        reason::class_of,
     },
     sender::{Attempt, Attempted, Finished, Job},
     store::{
@@ -35,8 +35,10 @@ struct Settled {
     /// (unchanged, another replica has it).
     results: BTreeMap<(&'static str, &'static str), u64>,
     ended: Vec<Ended>,
-    /// Messages of events that nobody had recorded before.
-    messages: u64,
+    /// Webhooks that died, by the class of the reason.
+    dead_letters: BTreeMap<&'static str, u64>,
+    /// The events of messages that nobody had recorded before.
+    new_messages: Vec<String>,
     /// Something may have become due.
     wakes: bool,
 }
@@ -51,9 +53,9 @@ impl App {
         let tx = self.db.begin().await?;
         let (now_ms, mut settled) = (self.clock.now_ms(), Settled::default());
         let decide = |job: &Job, attempted: &Attempted| self.decide(job, attempted, now_ms);
-        let mut failures = Failures::lock(&tx, batch, decide, now_ms).await?;
-        let late = self.add_first(&tx, batch, &failures, now_ms).await?;
-        settled.messages = new_messages(batch, &late);
+        let mut failures = Failures::lock(self, &tx, batch, decide, now_ms).await?;
+        let First { late, new_messages } = self.add_first(&tx, batch, &failures, now_ms).await?;
+        settled.new_messages = new_messages;
         attempt::record(&*tx, rows(batch)).await?;
         failures.change_endpoints(self, &tx, now_ms).await?;
         for failure in &failures.all {
@@ -69,11 +71,16 @@ impl App {
         let is_unsent = |finished: &&Finished| matches!(finished.attempt, Attempt::NotBegun);
         lease::give_back(&*tx, &claimed(batch, is_unsent)).await?;
         tx.commit().await?;
-        if settled.wakes || batch.iter().any(|finished| is_unsent(&finished)) {
+        self.windows.count(&failures.signs, &self.rules.health, now_ms);
+        if settled.wakes
+            || failures.changed().next().is_some()
+            || batch.iter().any(|finished| is_unsent(&finished))
+        {
             self.wake.notify_one();
         }
         settled.count();
-        for endpoint_id in &failures.changed {
+        failures.count_circuits();
+        for endpoint_id in failures.changed() {
             self.reread_endpoint(endpoint_id).await;
         }
         Ok(late)
@@ -120,7 +127,7 @@ impl App {
         settled: &mut Settled,
     ) -> AppResult<()> {
         let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
-        let throttled_until_ms = endpoint.map_or(0, |endpoint| endpoint.throttled_until_ms);
+        let not_before_ms = endpoint.map_or(0, |endpoint| endpoint.health().not_before_ms());
         let goes_on = |is_ours| if is_ours { FAILED } else { LATE };
         let result = match next {
             Next::Refuse { reason } => {
@@ -132,7 +139,7 @@ impl App {
                 self.bury(tx, job, (ending, Some(reason)), now_ms, settled).await?
             }
             Next::Retry { wait, .. } if !is_disabled => {
-                let at_ms = throttled_until_ms.max(now_ms + millis(*wait));
+                let at_ms = not_before_ms.max(now_ms + millis(*wait));
                 goes_on(lease::retry(&**tx, &job.lease, at_ms).await?)
             }
             _ => goes_on(lease::hold(&**tx, &job.lease, now_ms).await?),
@@ -156,6 +163,7 @@ impl App {
         let Some(dead) = end.await? else { return Ok(LATE) };
         if dead.kind() == Kind::Webhook {
             let reason = reason.unwrap_or_default();
+            *settled.dead_letters.entry(class_of(reason)).or_default() += 1;
             self.announce_dead(tx, (&dead.id, &dead.instance_id, &dead.event), reason, now_ms).await?;
         } else {
             settled.ended.push(self.announce_settled(&**tx, &dead, ending, now_ms).await?);
@@ -178,17 +186,12 @@ impl App {
             reason: reason.to_owned(),
         };
         outbox::announce(&**tx, &self.ids, now_ms, subject::DELIVERY_DEAD, &dead).await?;
-        Ok(())
+        self.tell_of_death(tx, (delivery_id, instance_id, event), reason, now_ms).await
     }
 }
 
 fn is_success(finished: &Finished) -> bool {
     finished.attempt.made().is_some_and(|attempted| attempted.answer.outcome == Outcome::Success)
-}
-
-fn new_messages(batch: &[Finished], late: &Late) -> u64 {
-    let first = batch.iter().filter(|finished| finished.job.fresh.is_some());
-    first.filter(|finished| !late.has(&finished.job)).count() as u64
 }
 
 /// The leases of those that came from the store.
@@ -233,10 +236,12 @@ impl Settled {
             metrics::counter!("webhook_deliveries_total", "kind" => *kind, "outcome" => *outcome)
                 .increment(*count);
         }
-        metrics::counter!("webhook_messages_total", "event" => LICENSE_ISSUED).increment(self.messages);
-        let dead_letters = (Kind::Webhook.as_str(), State::Dead.as_str());
-        metrics::counter!("webhook_dead_letters_total")
-            .increment(self.results.get(&dead_letters).copied().unwrap_or(0));
+        for event in self.new_messages {
+            metrics::counter!("webhook_messages_total", "event" => event).increment(1);
+        }
+        for (reason, count) in &self.dead_letters {
+            metrics::counter!("webhook_dead_letters_total", "reason" => *reason).increment(*count);
+        }
         self.ended.into_iter().for_each(Ended::count);
     }
 }

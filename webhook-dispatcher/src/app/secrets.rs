@@ -30,7 +30,9 @@ struct Stored<'a> {
 impl App {
     pub(super) fn seal_secrets(&self, route: &Route) -> AppResult<Vec<u8>> {
         let stored = match route {
-            Route::Shop { secrets, .. } => stored(secrets, WebhookSecret::expose),
+            Route::Shop { secrets, .. } | Route::Operator { secrets, .. } => {
+                stored(secrets, WebhookSecret::expose)
+            }
             Route::App { secrets, .. } => stored(secrets, AppSecret::expose),
         };
         let plain = serde_json::to_vec(&stored).map_err(AppError::unexpected)?;
@@ -50,9 +52,14 @@ impl App {
                 url: CallbackUrl::parse(&endpoint.base_url).map_err(AppError::unexpected)?,
                 secrets: live(&stored)?,
             },
+            Owner::Operator => Route::Operator {
+                url: CallbackUrl::parse(&endpoint.base_url).map_err(AppError::unexpected)?,
+                secrets: live(&stored)?,
+            },
         };
         let headers = self.open_headers(endpoint.sealed_headers.as_deref())?;
-        Ok(Recipient { headers, ..Recipient::new(endpoint.id.clone(), route) })
+        let failing_since_ms = endpoint.failing_since_ms;
+        Ok(Recipient { headers, failing_since_ms, ..Recipient::new(endpoint.id.clone(), route) })
     }
 
     /// Nothing: there are none.

@@ -16,8 +16,8 @@ pub struct Settings {
     pub events: Option<Subscription>,
     /// The headers that go with every request to it.
     pub headers: Option<CustomHeaders>,
-    /// How often one process calls it at most; nothing: as often as it can.
-    pub rate_per_second: Option<Option<u32>>,
+    /// How often one process calls it at most; 0: as often as it can.
+    pub rate_per_second: Option<u32>,
 }
 
 impl App {
@@ -25,7 +25,7 @@ impl App {
     pub async fn update_endpoint(&self, id: &str, settings: Settings) -> AppResult<endpoint::Model> {
         let tx = self.db.begin().await?;
         let current = endpoint::find(&*tx, id).await?.ok_or_else(no_endpoint)?;
-        may_be_set(&current)?;
+        may_be_set(&current, &settings)?;
         let now_ms = self.clock.now_ms();
         let changed = endpoint::Model { updated_at_ms: now_ms, ..self.with(current, settings)? };
         endpoint::update(&*tx, &changed).await?;
@@ -45,7 +45,7 @@ impl App {
             changed.sealed_headers = self.seal_headers(&headers)?;
         }
         if let Some(rate) = settings.rate_per_second {
-            changed.rate_per_second = rate.map(i64::from);
+            changed.rate_per_second = Some(i64::from(rate)).filter(|rate| *rate > 0);
         }
         Ok(changed)
     }
@@ -53,11 +53,14 @@ impl App {
 
 /// Callbacks are made as their contract says (contracts.md section 4): an Install that waits for a rate would run out
 /// of its time.
-fn may_be_set(endpoint: &endpoint::Model) -> AppResult<()> {
+fn may_be_set(endpoint: &endpoint::Model, settings: &Settings) -> AppResult<()> {
     match endpoint.owner() {
+        Owner::Operator if settings.events.is_some() => Err(AppError::conflict(
+            "the operator's own endpoint is told of everything that there is for it; leave out events",
+        )),
         Owner::App(_) => Err(AppError::conflict(
             "a hosted app is called back as its contract says; only a shop's endpoint has settings",
         )),
-        Owner::Instance(_) => Ok(()),
+        Owner::Instance(_) | Owner::Operator => Ok(()),
     }
 }

@@ -1,20 +1,22 @@
 //! What comes over the bus: parse, use case, settle.
 
 mod callbacks;
+mod events;
 
 pub use callbacks::{follow_apps, request_callbacks};
+pub use events::{tell_changes, tell_licenses, tell_releases};
 use platform::{
     Shutdown,
     bus::{Bus, BusError, ConsumeError, ConsumerSpec, Message},
     sealing::{SealError, Sealer},
 };
-use proto::events::{LicenseIssued, TenantChanged, TenantSecret, purpose, subject};
+use proto::events::{TenantChanged, TenantSecret, purpose, subject};
 use tokio::task::JoinHandle;
 use wire::standard_webhooks::WebhookSecret;
 
 use crate::{
-    app::{App, EndpointChange, FOLLOW_INSTANCES, HandedOut, TELL_LICENSES},
-    domain::{endpoint::Owner, event, target::BaseUrl},
+    app::{App, EndpointChange, FOLLOW_INSTANCES},
+    domain::{endpoint::Owner, target::BaseUrl},
     sender::{Live, Route},
 };
 
@@ -26,27 +28,6 @@ pub fn follow_instances(bus: &Bus, app: App, shutdown: Shutdown) -> Result<JoinH
         async move {
             let change = instance_change(&app, &message)?;
             Ok(app.follow(FOLLOW_INSTANCES, &message.id, change).await?)
-        }
-    })
-}
-
-/// Tells shops of the licences that were issued for them.
-pub fn tell_licenses(bus: &Bus, app: App, shutdown: Shutdown) -> Result<JoinHandle<()>, BusError> {
-    let spec = ConsumerSpec {
-        // What is handled waits for its receiver and for the store: this bounds the pipeline.
-        concurrency: app.room(),
-        ack_wait: app.patience(),
-        // The store knows what was told.
-        confirms_acks: false,
-        ..ConsumerSpec::new(TELL_LICENSES, [subject::LICENSE_ISSUED])
-    };
-    bus.consume_counted(spec, shutdown, move |message, count| {
-        let app = app.clone();
-        async move {
-            let issued = decode::<LicenseIssued>(&message)?;
-            let body = body(app.bus_sealer(), &issued).inspect_err(|_| app.note_unmade(&message.id))?;
-            let handed_out = HandedOut { event_id: message.id, count };
-            Ok(app.tell_license_issued(&handed_out, &issued.instance_id, body).await?)
         }
     })
 }
@@ -76,18 +57,6 @@ fn secret(sealer: &Sealer, given: &TenantSecret) -> Result<Live<WebhookSecret>, 
     Ok(Live { secret, expires_at_ms: given.expires_at_ms })
 }
 
-fn body(sealer: &Sealer, issued: &LicenseIssued) -> Result<Vec<u8>, ConsumeError> {
-    let license_key = open(sealer.open_text(purpose::LICENSE_KEY, &issued.sealed_license_key))?;
-    let purchased_by = open(sealer.open_text(purpose::CUSTOMER_EMAIL, &issued.sealed_purchased_by))?;
-    let told = event::LicenseIssued {
-        marketplace_id: &issued.marketplace_id,
-        version: &issued.version,
-        license_key: &license_key,
-        purchased_by: &purchased_by,
-    };
-    told.body().map_err(|_| ConsumeError::Reject("the event cannot be written as JSON".to_owned()))
-}
-
 /// Whatever cannot be opened is tried again for as long as it takes. A wrong key looks like a damaged value, and a
 /// replica that was given one must not bury what the others can open.
 fn open<T>(opened: Result<T, SealError>) -> Result<T, ConsumeError> {
@@ -109,30 +78,13 @@ mod tests {
         Sealer::new(&SealingConfig::single(&[key; 32]), Random::seeded(1)).unwrap()
     }
 
-    fn sealed_license() -> LicenseIssued {
-        LicenseIssued {
-            sealed_license_key: ring(1).seal(purpose::LICENSE_KEY, b"CC-TEST-KEY").unwrap(),
-            sealed_purchased_by: ring(1).seal(purpose::CUSTOMER_EMAIL, b"a@b.c").unwrap(),
-            ..LicenseIssued::default()
-        }
-    }
-
     /// The right id with the wrong bytes is what a mistyped key looks like.
     #[test]
-    fn a_wrong_bus_key_under_the_right_id_buries_no_license_and_no_tenant() {
-        let issued = sealed_license();
-        assert!(body(&ring(1), &issued).is_ok());
-        assert!(matches!(body(&ring(2), &issued), Err(ConsumeError::Retry(_))));
+    fn a_wrong_bus_key_under_the_right_id_buries_no_tenant() {
         let text = format!("whsec_{}", "A".repeat(43) + "=");
         let sealed_secret = ring(1).seal(purpose::WEBHOOK_SECRET, text.as_bytes()).unwrap();
         let given = TenantSecret { sealed_secret, expires_at_ms: None };
         assert!(secret(&ring(1), &given).is_ok());
         assert!(matches!(secret(&ring(2), &given), Err(ConsumeError::Retry(_))));
-    }
-
-    #[test]
-    fn what_could_not_be_opened_is_not_told() {
-        let Err(ConsumeError::Retry(error)) = body(&ring(2), &sealed_license()) else { panic!("opened") };
-        assert!(!format!("{error} {error:?}").contains("CC-TEST-KEY"));
     }
 }

@@ -54,6 +54,17 @@ const NAMES: [(Outcome, &str); 14] = [
 ];
 
 impl Outcome {
+    /// All of them, each at the place that it has as a number.
+    pub const ALL: [Self; NAMES.len()] = {
+        let mut all = [Self::Success; NAMES.len()];
+        let mut at = 0;
+        while at < NAMES.len() {
+            all[at] = NAMES[at].0;
+            at += 1;
+        }
+        all
+    };
+
     /// The class of a status.
     #[must_use]
     pub fn of_status(status: u16) -> Self {
@@ -70,6 +81,11 @@ impl Outcome {
     pub fn is_silence(self) -> bool {
         use Outcome::{Dns, Lost, Refused, Reset, Timeout, Tls, TooLarge};
         matches!(self, Timeout | Refused | TooLarge | Tls | Dns | Reset | Lost)
+    }
+
+    /// Every class but success.
+    pub fn failures() -> impl Iterator<Item = Self> {
+        NAMES.into_iter().map(|(outcome, _)| outcome).filter(|outcome| *outcome != Self::Success)
     }
 
     /// Its name in the store, in metrics and for operators.
@@ -187,5 +203,6 @@ mod tests {
             assert_eq!(name.parse::<Outcome>().unwrap(), outcome);
         }
         assert!("maybe".parse::<Outcome>().is_err());
+        assert!(Outcome::ALL.iter().enumerate().all(|(place, outcome)| *outcome as usize == place));
     }
 }

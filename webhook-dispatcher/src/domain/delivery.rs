@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use super::{
     answer::{Answer, Verdict},
     kind::Kind,
+    reason::Reason,
     schedule::Schedule,
 };
 
@@ -60,13 +61,15 @@ pub struct UnknownState;
 
 /// Why a delivery that was held too long was given up.
 pub const AGED_OUT: &str = "held longer than deliveries are kept";
+/// Why a delivery that was held was given up when its endpoint was enabled.
+pub const DROPPED: &str = "dropped by the operator, who enabled the endpoint without its backlog";
 
 /// What the holder of the lease does with the delivery after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Done.
     Deliver,
-    /// Again, this long from now. `throttle`: the endpoint's other deliveries wait at least that long too.
+    /// Again, this long from now. `throttle`: the endpoint's other deliveries wait too.
     Retry {
         /// Until the next attempt.
         wait: Duration,
@@ -126,29 +129,31 @@ pub struct Tried {
 #[must_use]
 pub fn after(kind: Kind, answer: &Answer, tried: Tried, schedule: &Schedule, chance: f64) -> Next {
     let Tried { failures, left } = tried;
-    let (retry_after, throttle) = match kind.verdict(answer) {
+    let (retry_after, throttles) = match kind.verdict(answer) {
         Verdict::Delivered => return Next::Deliver,
         Verdict::Gone => return Next::Disable,
         Verdict::Refused => return Next::Refuse { reason: refusal(answer) },
-        Verdict::Failed(retry_after) => (retry_after, None),
-        Verdict::Throttled(retry_after) => (retry_after, schedule.throttle(retry_after)),
+        Verdict::Failed(retry_after) => (retry_after, false),
+        Verdict::Throttled(retry_after) => (retry_after, true),
     };
     match schedule.wait_after(failures, chance, retry_after) {
-        Some(wait) if left.is_none_or(|left| wait < left) => Next::Retry { wait, throttle },
+        Some(wait) if left.is_none_or(|left| wait < left) => {
+            Next::Retry { wait, throttle: throttles.then(|| schedule.throttle(wait, retry_after)) }
+        }
         _ => Next::Die { reason: reason(answer, failures) },
     }
 }
 
 fn refusal(answer: &Answer) -> String {
-    let status = answer.status.unwrap_or_default();
-    format!("the app answered {status}; only 200 installs")
+    Reason::NotInstalled { status: answer.status.unwrap_or_default() }.to_string()
 }
 
 fn reason(answer: &Answer, failures: u32) -> String {
-    match answer.status {
-        Some(status) => format!("{failures} attempts failed; the last answer was {status}"),
-        None => format!("{failures} attempts failed; the last one: {}", answer.outcome),
-    }
+    let reason = match answer.status {
+        Some(status) => Reason::Answered { failures, status },
+        None => Reason::Silent { failures, outcome: answer.outcome },
+    };
+    reason.to_string()
 }
 
 #[cfg(test)]
@@ -188,13 +193,6 @@ mod tests {
     #[test]
     fn an_endpoint_that_is_gone_is_disabled_at_once() {
         assert_eq!(after_status(410, 1), Next::Disable);
-    }
-
-    #[test]
-    fn a_busy_endpoint_is_left_alone_as_long_as_it_asked() {
-        let asked = Some(Duration::from_mins(10));
-        let next = after_answer(&Answer::status(429, asked), 1);
-        assert_eq!(next, Next::Retry { wait: Duration::from_mins(10), throttle: asked });
     }
 
     #[test]
@@ -238,8 +236,8 @@ mod tests {
                 assert_eq!(after(status, 1, None), minute, "{operation} {status}");
                 assert!(matches!(after(status, 6, None), Next::Die { .. }), "{operation} {status}");
             }
-            let asked = Some(Duration::from_mins(10));
-            let long = Next::Retry { wait: Duration::from_mins(10), throttle: None };
+            let asked = Some(Duration::from_secs(100));
+            let long = Next::Retry { wait: Duration::from_secs(100), throttle: None };
             assert_eq!(after(503, 1, asked), long);
             assert_eq!(after(200, 6, None), Next::Deliver);
         }

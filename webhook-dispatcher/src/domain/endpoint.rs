@@ -1,11 +1,15 @@
 //! Whose an endpoint is, whether it takes deliveries, and who said that it does not.
 
-use super::kind::{CALLBACK, WEBHOOK};
+use super::kind::{CALLBACK, OPERATOR, WEBHOOK};
 
 /// The operator disabled it.
 pub const BY_OPERATOR: &str = "operator";
 /// It answered 410.
 pub const GONE: &str = "gone";
+/// Nothing but failures came of it for days.
+pub const FAILING: &str = "failing";
+/// The operator's own, which is no longer configured.
+pub const UNCONFIGURED: &str = "unconfigured";
 
 /// Whose endpoint it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,8 @@ pub enum Owner {
     Instance(String),
     /// A hosted app's: `@vendor/name`. It is called back.
     App(String),
+    /// The operator's own. It is told of what happens to the others.
+    Operator,
 }
 
 impl Owner {
@@ -23,6 +29,7 @@ impl Owner {
         match self {
             Self::Instance(_) => WEBHOOK,
             Self::App(_) => CALLBACK,
+            Self::Operator => OPERATOR,
         }
     }
 }
@@ -48,10 +55,10 @@ impl Standing {
         self.by_instance || self.reason.is_some()
     }
 
-    /// After a change of the instance. What answered 410 was the old URL; a new one begins afresh.
+    /// After a change of the instance. What answered 410, or failed for days, was the old URL; a new one begins afresh.
     #[must_use]
     pub fn follow(self, instance_disabled: bool, moved: bool) -> Self {
-        let reason = self.reason.filter(|reason| !(moved && reason == GONE));
+        let reason = self.reason.filter(|reason| !(moved && (reason == GONE || reason == FAILING)));
         Self { by_instance: instance_disabled, reason }
     }
 
@@ -59,6 +66,23 @@ impl Standing {
     #[must_use]
     pub fn gone(self) -> Self {
         Self { reason: self.reason.or_else(|| Some(GONE.to_owned())), ..self }
+    }
+
+    /// After days of nothing but failure. Whatever disabled it before stays.
+    #[must_use]
+    pub fn failing(self) -> Self {
+        Self { reason: self.reason.or_else(|| Some(FAILING.to_owned())), ..self }
+    }
+
+    /// The operator's own, by the configuration: what an operator says besides stays.
+    #[must_use]
+    pub fn configured(self, is_configured: bool) -> Self {
+        let reason = if is_configured {
+            self.reason.filter(|reason| reason != UNCONFIGURED)
+        } else {
+            self.reason.or_else(|| Some(UNCONFIGURED.to_owned()))
+        };
+        Self { reason, ..self }
     }
 
     /// As the operator wants it.
@@ -89,6 +113,23 @@ mod tests {
         assert!(gone.clone().follow(false, false).is_disabled());
         assert!(!gone.clone().follow(false, true).is_disabled());
         assert!(!gone.set_by_operator(false).unwrap().is_disabled());
+    }
+
+    #[test]
+    fn what_failed_for_days_is_tried_again_where_it_moves() {
+        let failing = Standing::default().failing();
+        assert_eq!(failing.told_reason().as_deref(), Some(FAILING));
+        assert!(failing.clone().follow(false, false).is_disabled());
+        assert!(!failing.clone().follow(false, true).is_disabled());
+        assert_eq!(failing.clone().gone(), failing);
+    }
+
+    #[test]
+    fn the_operators_own_endpoint_follows_the_configuration_and_the_operator() {
+        let off = Standing::default().configured(false);
+        assert!(off.is_disabled() && !off.configured(true).is_disabled());
+        let disabled = Standing::default().set_by_operator(true).unwrap();
+        assert_eq!(disabled.clone().configured(false).configured(true), disabled);
     }
 
     #[test]

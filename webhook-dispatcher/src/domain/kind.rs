@@ -17,11 +17,13 @@ pub enum Kind {
 }
 
 /// The names of the kinds, in the store and for operators.
-pub const KINDS: [&str; 2] = [WEBHOOK, CALLBACK];
+pub const KINDS: [&str; 3] = [WEBHOOK, CALLBACK, OPERATOR];
 /// What [`Kind::Webhook`] is called.
 pub const WEBHOOK: &str = "webhook";
 /// What [`Kind::Callback`] is called.
 pub const CALLBACK: &str = "callback";
+/// What the operator's own endpoint, and a webhook to it, is called.
+pub const OPERATOR: &str = "operator";
 
 impl Kind {
     /// By the event: no event of a webhook has an operation's name.
@@ -70,11 +72,11 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::EVENTS;
+    use crate::domain::event::{EVENTS, OPERATIONS};
 
     #[test]
     fn an_event_tells_its_kind() {
-        for event in EVENTS {
+        for event in EVENTS.into_iter().chain(OPERATIONS) {
             assert_eq!(Kind::of_event(event), Kind::Webhook);
         }
         for operation in Operation::ALL {

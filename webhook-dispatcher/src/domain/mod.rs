@@ -3,11 +3,20 @@
 pub mod address;
 pub mod answer;
 pub mod callback;
+pub mod circuit;
+pub mod cursor;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
+pub mod health;
 pub mod kind;
+pub mod rate;
+pub mod reason;
+pub mod replay;
 pub mod retry_after;
 pub mod schedule;
 pub mod settings;
 pub mod target;
+
+#[cfg(test)]
+mod table;

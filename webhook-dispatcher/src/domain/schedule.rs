@@ -1,4 +1,4 @@
-//! When a failed delivery is tried again.
+//! When a failed delivery is tried again, and how long its endpoint is left alone.
 
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ pub struct Schedule {
     pub is_endless: bool,
     /// The share by which a wait is made shorter or longer, 0.2 for ±20 %.
     pub jitter: f64,
-    /// The longest `Retry-After` that is honoured, so that no receiver can park its deliveries with us for ever.
-    pub longest_retry_after: Duration,
+    /// How long an endpoint that did not say for how long is left alone.
+    pub throttle: Duration,
+    /// How long an endpoint is left alone at most, whatever it says.
+    pub longest_throttle: Duration,
 }
 
 impl Default for Schedule {
@@ -26,7 +28,8 @@ impl Default for Schedule {
             waits: [60, 300, 1_800, 7_200, 43_200].map(Duration::from_secs).to_vec(),
             is_endless: false,
             jitter: 0.2,
-            longest_retry_after: Duration::from_hours(24),
+            throttle: Duration::from_mins(1),
+            longest_throttle: Duration::from_hours(1),
         }
     }
 }
@@ -41,20 +44,23 @@ impl Schedule {
 
     /// The wait after `failures` failed attempts (1 for the first); `None`: that was the last one.
     ///
-    /// `chance` is in `0.0..1.0`. A `Retry-After` can make the wait longer, up to the cap, and never shorter.
+    /// `chance` is in `0.0..1.0`. A `Retry-After` can make the wait longer, up to twice what the schedule says, and
+    /// never shorter: so no receiver can park its deliveries with us, and none can make us hurry.
     #[must_use]
     pub fn wait_after(&self, failures: u32, chance: f64, retry_after: Option<Duration>) -> Option<Duration> {
         let index = usize::try_from(failures.checked_sub(1)?).ok()?;
         let last = self.waits.last().filter(|_| self.is_endless);
-        let wait = self.waits.get(index).or(last)?.mul_f64(self.factor(chance));
-        let asked = retry_after.unwrap_or_default().min(self.longest_retry_after);
-        Some(wait.max(asked))
+        let scheduled = *self.waits.get(index).or(last)?;
+        let asked = retry_after.unwrap_or_default().min(scheduled.saturating_mul(2));
+        Some(scheduled.mul_f64(self.factor(chance)).max(asked))
     }
 
-    /// How long an endpoint that asked for it is left alone.
+    /// How long the endpoint's other deliveries wait, when this one waits for so long: as long, but no longer than
+    /// needed. A single 503 must not stop a busy endpoint for hours because it met a delivery late in its schedule.
     #[must_use]
-    pub fn throttle(&self, retry_after: Option<Duration>) -> Option<Duration> {
-        retry_after.map(|asked| asked.min(self.longest_retry_after)).filter(|wait| !wait.is_zero())
+    pub fn throttle(&self, wait: Duration, retry_after: Option<Duration>) -> Duration {
+        let asked = retry_after.unwrap_or_default().max(self.throttle).min(self.longest_throttle);
+        wait.min(asked)
     }
 
     fn factor(&self, chance: f64) -> f64 {
@@ -79,6 +85,26 @@ mod tests {
         assert_eq!(waits, seconds.map(|wait| wait.map(Duration::from_secs)));
     }
 
+    #[test]
+    fn an_endpoint_is_left_alone_as_long_as_it_asks_within_reason() {
+        let secs = Duration::from_secs;
+        let cases = [
+            // The delivery's wait, what was asked, how long the endpoint is left alone.
+            (48, None, 48),
+            (60, None, 60),
+            (43_200, None, 60),
+            (100, Some(100), 100),
+            (43_200, Some(10), 60),
+            (3_600, Some(3_600), 3_600),
+            (86_400, Some(86_400), 3_600),
+            (120, Some(u64::MAX), 120),
+        ];
+        for (wait, asked, expected) in cases {
+            let throttle = Schedule::default().throttle(secs(wait), asked.map(secs));
+            assert_eq!(throttle, secs(expected), "{wait} {asked:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn jitter_stays_within_its_share(failures in 1_u32..=5, chance in 0.0..1.0_f64) {
@@ -89,18 +115,19 @@ mod tests {
         }
 
         #[test]
-        fn retry_after_is_never_sooner_than_the_schedule_and_never_beyond_the_cap(
+        fn retry_after_is_honoured_between_the_scheduled_wait_and_twice_it(
             failures in 1_u32..=5,
             chance in 0.0..1.0_f64,
             asked in any::<u64>(),
         ) {
             let schedule = Schedule::default();
             let plain = schedule.wait_after(failures, chance, None).unwrap();
+            let twice = schedule.waits[usize::try_from(failures).unwrap() - 1] * 2;
             let asked = Duration::from_secs(asked);
             let wait = schedule.wait_after(failures, chance, Some(asked)).unwrap();
-            prop_assert!(wait >= plain);
-            prop_assert!(wait <= plain.max(schedule.longest_retry_after));
-            prop_assert!(wait >= asked.min(schedule.longest_retry_after));
+            prop_assert_eq!(wait, plain.max(asked.min(twice)));
+            let throttle = schedule.throttle(wait, Some(asked));
+            prop_assert!(throttle <= wait && throttle <= schedule.longest_throttle);
         }
 
         #[test]

@@ -180,13 +180,9 @@ fn check_value(value: &str) -> Result<HeaderValue, BadSetting> {
     Ok(value)
 }
 
-/// How often an endpoint is called by one process.
-pub fn check_rate(per_second: u32) -> Result<Option<u32>, BadSetting> {
-    match per_second {
-        0 => Ok(None),
-        1..=MOST_PER_SECOND => Ok(Some(per_second)),
-        _ => Err(BadSetting::Rate),
-    }
+/// How often an endpoint is called by one process; 0: as often as it can.
+pub fn check_rate(per_second: u32) -> Result<u32, BadSetting> {
+    if per_second > MOST_PER_SECOND { Err(BadSetting::Rate) } else { Ok(per_second) }
 }
 
 #[cfg(test)]
@@ -252,8 +248,8 @@ mod tests {
 
     #[test]
     fn a_rate_has_a_bound_and_nothing_means_none() {
-        assert_eq!((check_rate(0), check_rate(7)), (Ok(None), Ok(Some(7))));
-        assert_eq!((check_rate(100_000), check_rate(100_001)), (Ok(Some(100_000)), Err(BadSetting::Rate)));
+        assert_eq!((check_rate(0), check_rate(7)), (Ok(0), Ok(7)));
+        assert_eq!((check_rate(100_000), check_rate(100_001)), (Ok(100_000), Err(BadSetting::Rate)));
     }
 
     proptest! {

@@ -1,24 +1,31 @@
 //! What operators see and do.
 
+mod lists;
+mod replays;
+
 use platform::{AppError, AppResult, grpc::Caller};
 use proto::webhooks::{
-    Attempt, Delivery, DeliveryDetail, Endpoint, GetDeliveryRequest, ListDeliveriesRequest,
-    ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, ReplayDeliveryRequest,
-    SetEndpointDisabledRequest, UpdateEndpointRequest, webhooks_server::Webhooks,
+    Attempt, CancelReplayRequest, CreateReplayRequest, Delivery, DeliveryDetail, Endpoint,
+    GetDeliveryRequest, GetMessageRequest, GetReplayRequest, ListAttemptsRequest, ListAttemptsResponse,
+    ListDeliveriesRequest, ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse,
+    ListMessagesRequest, ListMessagesResponse, ListReplaysRequest, ListReplaysResponse, MessageDetail,
+    Replay, ReplayDeliveryRequest, SetEndpointDisabledRequest, UpdateEndpointRequest,
+    webhooks_server::Webhooks,
 };
 use tonic::{Request, Response, Status};
 use wire::open2b::Operation;
 
 use crate::{
-    app::{App, Page, Settings},
+    app::{App, Backlog, Page, Settings},
     domain::{
         delivery::State,
         endpoint::Owner,
-        event::EVENTS,
+        event::{EVENTS, OPERATIONS},
         kind::KINDS,
+        reason::class_of,
         settings::{BadSetting, CustomHeaders, Subscription, check_rate},
     },
-    store::{attempt, delivery, endpoint},
+    store::{attempt, delivery, endpoint, page::Part},
 };
 
 /// The gRPC service; every call needs the operator.
@@ -41,16 +48,18 @@ impl Webhooks for WebhooksEdge {
         request: Request<ListEndpointsRequest>,
     ) -> Result<Response<ListEndpointsResponse>, Status> {
         let ask = of_operator(request)?;
-        let page = Page::new(ask.limit, ask.offset)?;
+        let page = Page::new((ask.limit, ask.offset), ask.after.as_deref(), "ep")?;
         check_kind(ask.kind.as_deref())?;
         let filter = endpoint::Filter {
             instance_id: ask.instance_id,
             kind: ask.kind,
             marketplace_id: ask.marketplace_id,
         };
-        let (endpoints, count) = self.app.list_endpoints(&filter, page).await?;
-        let endpoints = endpoints.into_iter().map(endpoint_message).collect();
-        Ok(Response::new(ListEndpointsResponse { endpoints, count: narrow(count) }))
+        let Part { rows, next, count } = self.app.list_endpoints(&filter, &page).await?;
+        let (count, stretch) = lists::counted(next, count);
+        let now_ms = self.app.now_ms();
+        let endpoints = rows.into_iter().map(|one| endpoint_message(one, now_ms)).collect();
+        Ok(Response::new(ListEndpointsResponse { endpoints, count, stretch }))
     }
 
     async fn set_endpoint_disabled(
@@ -58,8 +67,12 @@ impl Webhooks for WebhooksEdge {
         request: Request<SetEndpointDisabledRequest>,
     ) -> Result<Response<Endpoint>, Status> {
         let ask = of_operator(request)?;
-        let endpoint = self.app.set_endpoint_disabled(&ask.endpoint_id, ask.disabled).await?;
-        Ok(Response::new(endpoint_message(endpoint)))
+        let endpoint = match (ask.disabled, ask.drop_backlog) {
+            (true, _) => self.app.disable_endpoint(&ask.endpoint_id).await?,
+            (false, true) => self.app.enable_endpoint(&ask.endpoint_id, Backlog::Drop).await?,
+            (false, false) => self.app.enable_endpoint(&ask.endpoint_id, Backlog::Keep).await?,
+        };
+        Ok(Response::new(endpoint_message(endpoint, self.app.now_ms())))
     }
 
     async fn update_endpoint(
@@ -67,9 +80,8 @@ impl Webhooks for WebhooksEdge {
         request: Request<UpdateEndpointRequest>,
     ) -> Result<Response<Endpoint>, Status> {
         let ask = of_operator(request)?;
-        let endpoint_id = ask.endpoint_id.clone();
-        let endpoint = self.app.update_endpoint(&endpoint_id, settings(ask)?).await?;
-        Ok(Response::new(endpoint_message(endpoint)))
+        let endpoint = self.app.update_endpoint(&ask.endpoint_id, settings(&ask)?).await?;
+        Ok(Response::new(endpoint_message(endpoint, self.app.now_ms())))
     }
 
     async fn list_deliveries(
@@ -77,10 +89,11 @@ impl Webhooks for WebhooksEdge {
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let ask = of_operator(request)?;
-        let page = Page::new(ask.limit, ask.offset)?;
-        let (deliveries, count) = self.app.list_deliveries(&filter(ask)?, page).await?;
-        let deliveries = deliveries.into_iter().map(delivery_message).collect();
-        Ok(Response::new(ListDeliveriesResponse { deliveries, count: narrow(count) }))
+        let page = Page::new((ask.limit, ask.offset), ask.after.as_deref(), "dly")?;
+        let Part { rows, next, count } = self.app.list_deliveries(lists::deliveries(ask)?, &page).await?;
+        let (count, stretch) = lists::counted(next, count);
+        let deliveries = rows.into_iter().map(delivery_message).collect();
+        Ok(Response::new(ListDeliveriesResponse { deliveries, count, stretch }))
     }
 
     async fn get_delivery(
@@ -99,6 +112,72 @@ impl Webhooks for WebhooksEdge {
         let delivery = self.app.replay(&of_operator(request)?.delivery_id).await?;
         Ok(Response::new(delivery_message(delivery)))
     }
+
+    async fn list_messages(
+        &self,
+        request: Request<ListMessagesRequest>,
+    ) -> Result<Response<ListMessagesResponse>, Status> {
+        let ask = of_operator(request)?;
+        // Those about one instance are found by its deliveries, and go on by them.
+        let prefix = if ask.instance_id.is_some() { "dly" } else { "msg" };
+        let page = Page::new((ask.limit, ask.offset), ask.after.as_deref(), prefix)?;
+        let Part { rows, next, count } = self.app.list_messages(lists::messages(ask)?, &page).await?;
+        let (count, stretch) = lists::counted(next, count);
+        let messages = rows.into_iter().map(lists::message).collect();
+        Ok(Response::new(ListMessagesResponse { messages, count, stretch }))
+    }
+
+    async fn get_message(
+        &self,
+        request: Request<GetMessageRequest>,
+    ) -> Result<Response<MessageDetail>, Status> {
+        let detail = self.app.get_message(&of_operator(request)?.message_id).await?;
+        let Part { rows, next, count } = detail.deliveries;
+        let (count, stretch) = lists::counted(next, count);
+        let deliveries = rows.into_iter().map(delivery_message).collect();
+        let message = Some(lists::message(detail.message));
+        Ok(Response::new(MessageDetail { message, deliveries, count, stretch }))
+    }
+
+    async fn list_attempts(
+        &self,
+        request: Request<ListAttemptsRequest>,
+    ) -> Result<Response<ListAttemptsResponse>, Status> {
+        let ask = of_operator(request)?;
+        let page = Page::new((ask.limit, 0), ask.after.as_deref(), "dly")?;
+        let (asked, outcome) = lists::attempts(ask)?;
+        let (part, next) = self.app.list_attempts(asked, outcome.as_deref(), &page).await?;
+        let (count, stretch) = lists::counted_to(next, part.count);
+        let attempts = part.rows.into_iter().map(lists::attempt).collect();
+        Ok(Response::new(ListAttemptsResponse { attempts, count, stretch }))
+    }
+
+    async fn create_replay(&self, request: Request<CreateReplayRequest>) -> Result<Response<Replay>, Status> {
+        let ask = replays::request(of_operator(request)?)?;
+        Ok(Response::new(replays::message(self.app.create_replay(&ask).await?)))
+    }
+
+    async fn list_replays(
+        &self,
+        request: Request<ListReplaysRequest>,
+    ) -> Result<Response<ListReplaysResponse>, Status> {
+        let ask = of_operator(request)?;
+        let page = Page::new((ask.limit, ask.offset), ask.after.as_deref(), "rpl")?;
+        let Part { rows, next, count } = self.app.list_replays(&replays::filter(ask)?, &page).await?;
+        let (count, stretch) = lists::counted(next, count);
+        let replays = rows.into_iter().map(replays::message).collect();
+        Ok(Response::new(ListReplaysResponse { replays, count, stretch }))
+    }
+
+    async fn get_replay(&self, request: Request<GetReplayRequest>) -> Result<Response<Replay>, Status> {
+        let replay = self.app.get_replay(&of_operator(request)?.replay_id).await?;
+        Ok(Response::new(replays::message(replay)))
+    }
+
+    async fn cancel_replay(&self, request: Request<CancelReplayRequest>) -> Result<Response<Replay>, Status> {
+        let replay = self.app.cancel_replay(&of_operator(request)?.replay_id).await?;
+        Ok(Response::new(replays::message(replay)))
+    }
 }
 
 fn of_operator<T>(request: Request<T>) -> AppResult<T> {
@@ -106,7 +185,7 @@ fn of_operator<T>(request: Request<T>) -> AppResult<T> {
     Ok(request.into_inner())
 }
 
-fn settings(ask: UpdateEndpointRequest) -> AppResult<Settings> {
+fn settings(ask: &UpdateEndpointRequest) -> AppResult<Settings> {
     let parsed = || {
         let headers = ask.headers.as_ref().map(|given| {
             let each = given.headers.iter();
@@ -119,20 +198,6 @@ fn settings(ask: UpdateEndpointRequest) -> AppResult<Settings> {
         })
     };
     parsed().map_err(|error: BadSetting| AppError::invalid(error.to_string()))
-}
-
-fn filter(ask: ListDeliveriesRequest) -> AppResult<delivery::Filter> {
-    let state = ask.state.as_deref().map(str::parse::<State>).transpose();
-    let state = state.map_err(|error| AppError::invalid(error.to_string()))?;
-    check_one_of("event", &all_events(), ask.event.as_deref())?;
-    check_kind(ask.kind.as_deref())?;
-    Ok(delivery::Filter {
-        instance_id: ask.instance_id,
-        state,
-        event: ask.event,
-        kind: ask.kind,
-        marketplace_id: ask.marketplace_id,
-    })
 }
 
 fn check_kind(given: Option<&str>) -> AppResult<()> {
@@ -154,18 +219,25 @@ fn operations() -> [&'static str; 3] {
 
 /// What a delivery's event can be: an event of a webhook, or the operation of a callback.
 fn all_events() -> Vec<&'static str> {
-    EVENTS.into_iter().chain(operations()).collect()
+    EVENTS.into_iter().chain(OPERATIONS).chain(operations()).collect()
 }
 
-fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
+fn endpoint_message(endpoint: endpoint::Model, now_ms: i64) -> Endpoint {
+    let health = endpoint.health();
     let owner = endpoint.owner();
     let events = match owner {
         Owner::Instance(_) => endpoint.subscription().names().to_vec(),
         Owner::App(_) => operations().to_vec(),
+        Owner::Operator => OPERATIONS.to_vec(),
     };
     Endpoint {
         disabled: endpoint.is_disabled(),
         disabled_reason: endpoint.standing().told_reason(),
+        state: health.state(now_ms).to_owned(),
+        throttled_until_ms: Some(health.throttled_until_ms).filter(|until_ms| *until_ms > now_ms),
+        failing_since_ms: health.failing_since_ms,
+        circuit: health.circuit.state.to_string(),
+        circuit_until_ms: (!health.circuit.is_closed()).then_some(health.circuit.until_ms),
         header_names: endpoint.header_names(),
         rate_per_second: endpoint.rate(),
         endpoint_id: endpoint.id,
@@ -180,7 +252,7 @@ fn endpoint_message(endpoint: endpoint::Model) -> Endpoint {
 
 fn delivery_message(delivery: delivery::Model) -> Delivery {
     let next_attempt_at_ms = delivery.is(State::Pending).then_some(delivery.next_attempt_at_ms);
-    let kind = delivery.kind().as_str().to_owned();
+    let dead_class = delivery.dead_reason.as_deref().map(|reason| class_of(reason).to_owned());
     Delivery {
         delivery_id: delivery.id,
         message_id: delivery.message_id,
@@ -193,9 +265,10 @@ fn delivery_message(delivery: delivery::Model) -> Delivery {
         created_at_ms: delivery.created_at_ms,
         settled_at_ms: delivery.settled_at_ms,
         dead_reason: delivery.dead_reason,
-        kind,
+        kind: delivery.kind,
         marketplace_id: delivery.marketplace_id,
         installation_id: delivery.installation_id,
+        dead_class,
     }
 }
 

@@ -1,24 +1,29 @@
-use std::{error::Error, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use http::header;
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, client::conn::TrySendError};
 use platform::Clock;
-use reqwest::{Response, redirect};
-use rustls::{ClientConfig, RootCertStore};
-use url::Host;
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use tokio::time::timeout;
 
 use super::{
     Signed,
-    resolver::{NoAddress, PublicResolver},
+    failure::Failure,
+    line::{Body, Connector, Line, PROTOCOLS},
+    pool::{Keep as _, Pool},
+    roots,
 };
 use crate::domain::{
-    address::{AddressPolicy, Scheme},
+    address::AddressPolicy,
     answer::{Answer, Outcome},
-    retry_after, target,
+    retry_after,
+    target::{Origin, Target},
 };
 
-const USER_AGENT: &str = concat!("Mercato/", env!("CARGO_PKG_VERSION"));
-/// A shop hears from us in bursts; a connection that waited longer than this is likely closed on its side.
-const KEEP_IDLE: Duration = Duration::from_secs(30);
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Mercato/", env!("CARGO_PKG_VERSION")));
+/// A body that takes longer costs more than a new connection.
+const READ: Duration = Duration::from_secs(5);
 
 /// How requests to strangers are bounded.
 #[derive(Debug, Clone)]
@@ -31,136 +36,126 @@ pub struct ClientSettings {
     pub max_response_bytes: u64,
     /// Idle connections kept for one host.
     pub idle_per_host: usize,
+    /// Idle connections kept in all.
+    pub idle: usize,
+    /// Authorities that are trusted beside the public ones.
+    pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
-/// Calls strangers: no redirect, no proxy, no cookie, no decompression; bounded in time and bytes.
-///
-/// The head of an answer is bounded by hyper: 100 headers within about 400 KiB.
+/// Calls strangers: no redirect, no proxy, no cookie, no decompression; bounded in time and bytes. HTTP/2 where it is
+/// offered.
 #[derive(Clone)]
 pub struct Client {
-    https: reqwest::Client,
-    http: reqwest::Client,
-    policy: Arc<AddressPolicy>,
+    connector: Arc<Connector>,
+    pool: Arc<Pool>,
+    timeout: Duration,
     max_response_bytes: u64,
     clock: Clock,
 }
 
 impl Client {
-    /// Prepares the two clients, whose resolvers know what each scheme may reach.
-    pub fn new(settings: &ClientSettings, clock: Clock) -> reqwest::Result<Self> {
+    /// A client that trusts Mozilla's roots, built in: the service then needs no certificates of the system it runs on.
+    /// Inside a runtime.
+    #[must_use]
+    pub fn new(settings: &ClientSettings, clock: Clock) -> Self {
+        Self::trusting(roots::trusted(&settings.extra_roots), settings, clock)
+    }
+
+    fn trusting(roots: RootCertStore, settings: &ClientSettings, clock: Clock) -> Self {
         platform::tls::install_provider();
-        let policy = Arc::new(settings.policy.clone());
-        Ok(Self {
-            https: build(settings, &policy, Scheme::Https)?,
-            http: build(settings, &policy, Scheme::Http)?,
-            policy,
+        let mut tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        tls.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        Self {
+            connector: Arc::new(Connector::new(settings.policy.clone(), tls)),
+            pool: Pool::start(settings.idle_per_host, settings.idle),
+            timeout: settings.timeout,
             max_response_bytes: settings.max_response_bytes,
             clock,
-        })
+        }
     }
 
     /// Makes the request. Whatever happens is an answer.
     pub async fn send(&self, request: Signed) -> Answer {
-        let client = match target::scheme(&request.url) {
-            Some(scheme) if self.may_call(scheme, &request.url) => self.of(scheme),
-            _ => return Answer::none(Outcome::ForbiddenAddress),
-        };
-        match client.post(request.url).headers(request.headers).body(request.body).send().await {
-            Ok(response) => self.read(response).await,
-            Err(error) => Answer::none(why(&error)),
+        let mut answer = Answer::none(Outcome::Timeout);
+        // When the time is over, what is known by then counts.
+        let _ = timeout(self.timeout, self.exchange(request, &mut answer)).await;
+        answer
+    }
+
+    async fn exchange(&self, signed: Signed, answer: &mut Answer) {
+        let (target, request) = whole(signed);
+        match self.ask(&target, request).await {
+            Ok((line, response)) => self.read(line, &target.origin, response, answer).await,
+            Err(failure) => *answer = Answer::none(failure.outcome()),
         }
     }
 
-    /// An address in the URL itself is never resolved, so the resolver doesn't see it.
-    fn may_call(&self, scheme: Scheme, url: &url::Url) -> bool {
-        match url.host() {
-            Some(Host::Ipv4(address)) => self.policy.permits(scheme, IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => self.policy.permits(scheme, IpAddr::V6(address)),
-            Some(Host::Domain(_)) => true,
-            None => false,
+    /// A connection may have been closed while it was idle. Where nothing of the request was sent on it, the next one is
+    /// taken; otherwise the receiver may have got it, and it is not sent twice.
+    async fn ask(
+        &self,
+        target: &Target,
+        mut request: Request<Body>,
+    ) -> Result<(Line, Response<Incoming>), Failure> {
+        while let Some(mut line) = self.pool.take(&target.origin) {
+            if line.ready().await.is_err() {
+                continue;
+            }
+            match line.send(request, target).await {
+                Ok(response) => return Ok((line, response)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(error.into_error().into()),
+                },
+            }
         }
-    }
-
-    fn of(&self, scheme: Scheme) -> &reqwest::Client {
-        match scheme {
-            Scheme::Https => &self.https,
-            Scheme::Http => &self.http,
-        }
+        let mut line = self.connector.connect(&target.origin).await?;
+        // One that carries many requests is there for the others at once.
+        line.share().into_iter().for_each(|shared| self.pool.put(&target.origin, shared));
+        let response = line.send(request, target).await.map_err(TrySendError::into_error)?;
+        Ok((line, response))
     }
 
     /// The status is the answer. The body is read, up to the cap, only so that the connection can be used again, and
     /// its size is all that is kept; one that is too large, breaks or stalls changes nothing about the status.
-    async fn read(&self, mut response: Response) -> Answer {
+    async fn read(
+        &self,
+        line: Line,
+        origin: &Arc<Origin>,
+        response: Response<Incoming>,
+        answer: &mut Answer,
+    ) {
         let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let asked = asked.and_then(|value| retry_after::parse(value, self.clock.now_secs()));
-        let status = response.status().as_u16();
+        *answer = Answer { size: Some(0), ..Answer::status(response.status().as_u16(), asked) };
+        let whole = timeout(READ, self.drain(response.into_body(), answer)).await;
+        if whole == Ok(true) {
+            self.pool.put(origin, line);
+        }
+    }
+
+    /// Whether that was all of it.
+    async fn drain(&self, mut body: Incoming, answer: &mut Answer) -> bool {
         let mut size = 0;
-        while size < self.max_response_bytes
-            && let Ok(Some(chunk)) = response.chunk().await
-        {
-            size += chunk.len() as u64;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            size += frame.data_ref().map_or(0, |data| data.len() as u64);
+            answer.size = Some(size.min(self.max_response_bytes));
+            if size > self.max_response_bytes {
+                return false;
+            }
         }
-        Answer { size: Some(size.min(self.max_response_bytes)), ..Answer::status(status, asked) }
+        true
     }
 }
 
-fn build(
-    settings: &ClientSettings,
-    policy: &Arc<AddressPolicy>,
-    scheme: Scheme,
-) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls())
-        .dns_resolver(Arc::new(PublicResolver { policy: Arc::clone(policy), scheme }))
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .http1_only()
-        .user_agent(USER_AGENT)
-        .timeout(settings.timeout)
-        .pool_idle_timeout(KEEP_IDLE)
-        .pool_max_idle_per_host(settings.idle_per_host)
-        .build()
+fn whole(Signed { target, mut headers, body }: Signed) -> (Target, Request<Body>) {
+    headers.insert(header::USER_AGENT, USER_AGENT);
+    let mut request = Request::new(Body::new(body));
+    *request.method_mut() = Method::POST;
+    *request.headers_mut() = headers;
+    (target, request)
 }
 
-/// Mozilla's roots, built in: the service then needs no certificates of the system it runs on.
-fn tls() -> ClientConfig {
-    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<RootCertStore>();
-    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
-}
-
-/// The class of a failure. Its text is never kept: it may hold the URL.
-fn why(error: &reqwest::Error) -> Outcome {
-    if error.is_timeout() {
-        return Outcome::Timeout;
-    }
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(outcome) = class_of(error) {
-            return outcome;
-        }
-        cause = inner(error).or_else(|| error.source());
-    }
-    if error.is_connect() { Outcome::Refused } else { Outcome::Reset }
-}
-
-/// An I/O error hides the error that it wraps from the chain of sources.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    let wrapped = error.downcast_ref::<io::Error>()?.get_ref()?;
-    Some(wrapped)
-}
-
-fn class_of(error: &(dyn Error + 'static)) -> Option<Outcome> {
-    if let Some(no_address) = error.downcast_ref::<NoAddress>() {
-        return Some(match no_address {
-            NoAddress::Forbidden => Outcome::ForbiddenAddress,
-            NoAddress::Unknown(_) => Outcome::Dns,
-        });
-    }
-    if error.is::<rustls::Error>() {
-        return Some(Outcome::Tls);
-    }
-    let too_large = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large);
-    too_large.then_some(Outcome::TooLarge)
-}
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::domain::{answer::Outcome, rate::Bucket};
+
 /// Attempts at once to an endpoint that we know nothing of.
 const FIRST_WINDOW: usize = 4;
 /// So long a first attempt waits for its endpoint's window. Then it is kept in the store, so that what is told to others
@@ -18,6 +20,17 @@ const FIRST_WINDOW: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So long an endpoint that let somebody's patience run out counts as slow: what finds its window full is stored at once.
 const SLOW_FOR: Duration = Duration::from_secs(5);
+
+/// What we know of an endpoint, and so whom it shares places with: who answers never waits behind who may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// It has not been called for long.
+    Stranger,
+    /// It answered the last time, and soon.
+    Proven,
+    /// It was silent the last time, or lets somebody wait now.
+    Suspect,
+}
 
 /// One endpoint's window: how many attempts to it may be open at once. It grows with each success and halves with each
 /// failure, so that a quick receiver gets all it can take and one that hangs holds next to nothing.
@@ -28,6 +41,7 @@ pub(super) struct Gate {
     pub(super) claimed: AtomicUsize,
     /// Attempts that have waited for their answer for long.
     hanging: AtomicUsize,
+    bucket: Mutex<Option<Bucket>>,
 }
 
 struct Window {
@@ -36,14 +50,33 @@ struct Window {
     /// Open attempts beyond the size, after it has shrunk: as many ends open the gate for nobody.
     surplus: usize,
     slow_until: Option<Instant>,
+    trust: Trust,
 }
 
 impl Gate {
     pub(super) fn new(most: usize) -> Self {
         let size = FIRST_WINDOW.min(most);
-        let window = Window { size, most, surplus: 0, slow_until: None };
-        let open = Semaphore::new(size);
-        Self { open, window: Mutex::new(window), claimed: AtomicUsize::new(0), hanging: AtomicUsize::new(0) }
+        let window = Window { size, most, surplus: 0, slow_until: None, trust: Trust::Stranger };
+        Self {
+            open: Semaphore::new(size),
+            window: Mutex::new(window),
+            claimed: AtomicUsize::new(0),
+            hanging: AtomicUsize::new(0),
+            bucket: Mutex::default(),
+        }
+    }
+
+    /// Whether the rate, if there is one, permits an attempt now; otherwise when to come again.
+    pub(super) fn permits(&self, rate: Option<u32>, is_first: bool, now_ms: i64) -> Result<(), i64> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(rate) = rate else {
+            *bucket = None;
+            return Ok(());
+        };
+        let mut filled = bucket.map_or_else(|| Bucket::new(rate, now_ms), |bucket| bucket.at_rate(rate));
+        let permitted = filled.take(is_first, now_ms);
+        *bucket = Some(filled);
+        permitted
     }
 
     /// How many jobs from the store are worth having here: a waiting one behind each open one keeps it busy while the
@@ -60,6 +93,11 @@ impl Gate {
         }
         let now = Instant::now();
         self.open.available_permits() > 0 || self.window().slow_until.is_none_or(|until| until < now)
+    }
+
+    /// Whom it shares places with now.
+    pub(super) fn trust(&self) -> Trust {
+        if self.hanging.load(Ordering::Acquire) > 0 { Trust::Suspect } else { self.window().trust }
     }
 
     /// Waits until the window has room.
@@ -127,8 +165,18 @@ impl Pass {
     }
 
     /// Tells the window how the attempt ended.
-    pub(super) fn ended(&self, is_success: bool) {
-        if is_success { self.gate.grow() } else { self.gate.shrink() }
+    pub(super) fn ended(&self, outcome: Outcome) {
+        if outcome == Outcome::Success {
+            self.gate.grow();
+        } else {
+            self.gate.shrink();
+        }
+        self.gate.window().trust = match outcome.is_silence() {
+            true => Trust::Suspect,
+            // One late answer is no reason to wait for the next.
+            false if self.hangs => Trust::Stranger,
+            false => Trust::Proven,
+        };
     }
 }
 
@@ -172,7 +220,7 @@ mod tests {
         for most in [4, 5, 6, 6] {
             let open = passes(&gate);
             assert_eq!(open.len(), most);
-            open[0].ended(true);
+            open[0].ended(Outcome::Success);
         }
     }
 
@@ -182,7 +230,7 @@ mod tests {
         for most in [4, 2, 1, 1] {
             let open = passes(&gate);
             assert_eq!(open.len(), most);
-            open[0].ended(false);
+            open[0].ended(Outcome::ServerError);
         }
     }
 
@@ -190,7 +238,7 @@ mod tests {
     async fn a_window_that_shrank_lets_nobody_pass_until_enough_have_ended() {
         let gate = Arc::new(Gate::new(64));
         let mut open = passes(&gate);
-        open[0].ended(false);
+        open[0].ended(Outcome::ServerError);
         for _ in 0..2 {
             open.pop();
             assert!(gate.pass().now_or_never().is_none());
@@ -203,7 +251,7 @@ mod tests {
     fn an_endpoint_that_hangs_gets_no_more_however_wide_its_window_was() {
         let gate = Arc::new(Gate::new(64));
         for _ in 0..16 {
-            passes(&gate)[0].ended(true);
+            passes(&gate)[0].ended(Outcome::Success);
         }
         assert_eq!(gate.room_for_claimed(), 40);
         let mut open = passes(&gate);
@@ -213,6 +261,28 @@ mod tests {
         assert_eq!(gate.room_for_claimed(), 4);
         drop(open);
         assert!(gate.is_worth_waiting());
+    }
+
+    #[test]
+    fn trust_is_won_by_an_answer_and_lost_by_silence() {
+        let gate = Arc::new(Gate::new(64));
+        assert_eq!(gate.trust(), Trust::Stranger);
+        let mut open = passes(&gate);
+        for (outcome, trust) in [
+            (Outcome::Success, Trust::Proven),
+            (Outcome::Timeout, Trust::Suspect),
+            (Outcome::ServerError, Trust::Proven),
+            (Outcome::Reset, Trust::Suspect),
+        ] {
+            open[0].ended(outcome);
+            assert_eq!(gate.trust(), trust, "{outcome}");
+        }
+        open[1].ended(Outcome::Success);
+        open[0].hangs();
+        assert_eq!(gate.trust(), Trust::Suspect, "somebody waits");
+        open[0].ended(Outcome::Success);
+        open.clear();
+        assert_eq!(gate.trust(), Trust::Stranger, "it took long");
     }
 
     #[tokio::test(start_paused = true)]

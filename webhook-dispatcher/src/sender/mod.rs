@@ -6,15 +6,20 @@
 //! ```
 //!
 //! A first attempt is made before any row tells of it: its message stays on the bus until the recorder has written what
-//! came of it. One that has to wait for its receiver is kept in the store, leased, while it waits, so that a receiver
+//! came of it; one that is told to many, until that of the last of them. One that has to wait for its receiver is kept in the store, leased, while it waits, so that a receiver
 //! that hangs holds no place of the consumer; its result is then written like that of a claimed one. Slots bound what is in the pipeline; what finds no slot goes to the store, where the claimer finds it.
 
 mod claimer;
 mod client;
+mod failure;
 mod gate;
+mod line;
+mod pool;
+mod receipts;
 mod recorder;
 mod request;
 mod resolver;
+mod roots;
 mod slots;
 mod worker;
 
@@ -24,10 +29,15 @@ use bytes::Bytes;
 pub use claimer::Claimer;
 pub use client::{Client, ClientSettings};
 use platform::telemetry::TraceContext;
+pub use receipts::{Receipt, Receipts};
 pub use recorder::Recorder;
 pub use request::Signed;
+pub use roots::{BadRoots, read_roots};
 pub use slots::{Slot, Slots, Turn};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 use tracing::Span;
 use wire::{open2b::AppSecret, standard_webhooks::WebhookSecret};
 pub use worker::Worker;
@@ -40,7 +50,7 @@ use crate::{
         settings::CustomHeaders,
         target::{BaseUrl, CallbackUrl},
     },
-    store::lease::Lease,
+    store::{lease::Lease, message},
 };
 
 /// What a lease must hold beyond an attempt's timeout: the time to write the result before anyone else may claim the
@@ -56,13 +66,15 @@ pub struct Recipient {
     pub route: Route,
     /// What goes with each of them besides.
     pub headers: CustomHeaders,
+    /// Since when every attempt has failed, as far as was known when this was read.
+    pub failing_since_ms: Option<i64>,
 }
 
 impl Recipient {
     /// Without headers of its own.
     #[must_use]
     pub fn new(endpoint_id: String, route: Route) -> Self {
-        Self { endpoint_id, route, headers: CustomHeaders::default() }
+        Self { endpoint_id, route, headers: CustomHeaders::default(), failing_since_ms: None }
     }
 }
 
@@ -83,6 +95,13 @@ pub enum Route {
         /// Its secrets, oldest first; the first live one signs.
         secrets: Vec<Live<AppSecret>>,
     },
+    /// To the operator: JSON to a whole URL.
+    Operator {
+        /// The whole URL.
+        url: CallbackUrl,
+        /// Its secrets; every live one signs.
+        secrets: Vec<Live<WebhookSecret>>,
+    },
 }
 
 impl Route {
@@ -91,7 +110,7 @@ impl Route {
     pub fn url(&self) -> &str {
         match self {
             Self::Shop { base_url, .. } => base_url.as_str(),
-            Self::App { url, .. } => url.as_str(),
+            Self::App { url, .. } | Self::Operator { url, .. } => url.as_str(),
         }
     }
 }
@@ -129,21 +148,23 @@ pub struct Job {
     pub slot: Option<Slot>,
     /// Of a first attempt: what the store is still to be told.
     pub fresh: Option<Box<Fresh>>,
+    /// It finds out whether the endpoint's circuit may close.
+    pub is_probe: bool,
 }
 
-/// What no row tells yet of a message whose first attempt is made.
+/// What no row tells yet of a delivery whose first attempt is made.
 #[derive(Debug)]
 pub struct Fresh {
-    /// `msg_…`, derived from the event.
-    pub message_id: String,
-    /// The instance that it is about.
+    /// Its message, which other deliveries may share. Its id is derived from the event.
+    pub message: Arc<message::Model>,
+    /// The instance that is told.
     pub instance_id: String,
-    /// What to tell, sealed.
-    pub sealed_body: Vec<u8>,
-    /// When it came.
-    pub created_at_ms: i64,
-    /// Told once the rows are written; the message may then leave the bus.
-    pub recorded: oneshot::Sender<()>,
+    /// Given once the rows are written; without it, the message may not leave the bus.
+    pub receipt: Receipt,
+    /// Of one among many: its place in the pipeline.
+    pub place: Option<OwnedSemaphorePermit>,
+    /// Where its endpoint has all that its rate permits: it is due no sooner than then.
+    pub not_before_ms: i64,
 }
 
 impl Job {
@@ -173,6 +194,7 @@ impl Job {
             trace: self.trace.clone(),
             slot: None,
             fresh: Some(fresh),
+            is_probe: self.is_probe,
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use platform::Code;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -18,7 +19,7 @@ pub struct Recorder {
     pub app: App,
     /// What came of them.
     pub results: mpsc::Receiver<Finished>,
-    /// Results that could not be written for so long are of no use: the leases have run out.
+    /// Results that the store has refused for so long are of no use: the leases have run out.
     pub lease: Duration,
 }
 
@@ -35,8 +36,8 @@ impl Recorder {
         }
     }
 
-    /// A store that is away is waited for: the attempts were made, and forgetting them would repeat them. Nothing: in
-    /// vain.
+    /// A store that is away is waited for, however long: the attempts were made, forgetting them would repeat them, and
+    /// meanwhile nobody else can write either. Nothing: it refuses them.
     async fn write(&self, batch: &mut [Finished]) -> Option<Late> {
         let give_up = Instant::now() + self.lease;
         // Rows are always written in this order; the locks before them are taken by `Failures::lock`.
@@ -46,7 +47,7 @@ impl Recorder {
                 Ok(late) => return Some(late),
                 Err(error) => error,
             };
-            if Instant::now() > give_up {
+            if error.code() != Code::Unavailable && Instant::now() > give_up {
                 tracing::error!(
                     ?error,
                     lost = batch.len(),
@@ -69,8 +70,8 @@ fn tell(finished: Finished, late: &Late) {
         Attempt::Open(told) if is_late => drop(told.send(Some(fresh))),
         Attempt::Open(told) => {
             let _ = told.send(None);
-            let _ = fresh.recorded.send(());
+            fresh.receipt.give();
         }
-        Attempt::NotBegun | Attempt::Made(_) => drop(fresh.recorded.send(())),
+        Attempt::NotBegun | Attempt::Made(_) => fresh.receipt.give(),
     }
 }

@@ -3,7 +3,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use platform::clock::millis;
-use url::Url;
 use wire::{
     open2b::{self, AppSecret, Callback},
     standard_webhooks::{self, WebhookSecret},
@@ -11,11 +10,12 @@ use wire::{
 };
 
 use super::{Job, Live, Route};
+use crate::domain::target::Target;
 
 /// One attempt's request, whole. Nothing of our own traces goes to strangers.
 pub struct Signed {
     /// Where to.
-    pub url: Url,
+    pub target: Target,
     /// What it says of itself.
     pub headers: HeaderMap,
     /// What it says.
@@ -46,29 +46,35 @@ impl Signed {
             Route::Shop { base_url, secrets } => {
                 webhook(job, base_url.of_event(&job.event)?, secrets, now_ms)
             }
+            Route::Operator { url, secrets } => webhook(job, url.target().clone(), secrets, now_ms),
             Route::App { url, secrets } => {
                 let expires = (now_ms + millis(validity)).div_euclid(1000);
-                callback(job, url.to_url(), first_live(secrets, now_ms)?, expires)
+                callback(job, url.target().clone(), first_live(secrets, now_ms)?, expires)
             }
         }
     }
 }
 
 /// An event, signed by every live secret (contracts.md section 3).
-fn webhook(job: &Job, url: Url, secrets: &[Live<WebhookSecret>], now_ms: i64) -> Result<Signed, CannotSign> {
+fn webhook(
+    job: &Job,
+    target: Target,
+    secrets: &[Live<WebhookSecret>],
+    now_ms: i64,
+) -> Result<Signed, CannotSign> {
     let secrets: Vec<&WebhookSecret> = live(secrets, now_ms).collect();
     if secrets.is_empty() {
         return Err(CannotSign::NoSecret);
     }
-    Ok(Signed { url, headers: headers(job, &secrets, now_ms.div_euclid(1000))?, body: job.body.clone() })
+    Ok(Signed { target, headers: headers(job, &secrets, now_ms.div_euclid(1000))?, body: job.body.clone() })
 }
 
 /// A callback, signed by the oldest live secret alone: its form has room for one signature (contracts.md section 4).
-fn callback(job: &Job, url: Url, secret: &AppSecret, expires: i64) -> Result<Signed, CannotSign> {
+fn callback(job: &Job, target: Target, secret: &AppSecret, expires: i64) -> Result<Signed, CannotSign> {
     let callback: Callback = serde_json::from_slice(&job.body).map_err(|_| CannotSign::NoCallback)?;
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, form)]);
-    Ok(Signed { url, headers, body: open2b::form(&callback.sign(secret, expires)).into() })
+    Ok(Signed { target, headers, body: open2b::form(&callback.sign(secret, expires)).into() })
 }
 
 fn first_live<S>(secrets: &[Live<S>], now_ms: i64) -> Result<&S, CannotSign> {
@@ -82,20 +88,22 @@ fn live<S>(secrets: &[Live<S>], now_ms: i64) -> impl Iterator<Item = &S> {
 
 fn headers(job: &Job, secrets: &[&WebhookSecret], t: i64) -> Result<HeaderMap, header::InvalidHeaderValue> {
     let texts: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
-    let id = job.lease.delivery_id.as_str();
+    let id = HeaderValue::try_from(&job.lease.delivery_id)?;
+    let carpha = timed_signature::sign(&texts, t, &job.body);
+    let standard = standard_webhooks::sign(secrets, &job.lease.delivery_id, t, &job.body);
     let named = [
-        ("x-carpha-event", job.event.clone()),
-        ("x-carpha-delivery-id", id.to_owned()),
-        ("x-carpha-signature", timed_signature::sign(&texts, t, &job.body)),
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", t.to_string()),
-        ("webhook-signature", standard_webhooks::sign(secrets, id, t, &job.body)),
+        ("x-carpha-event", HeaderValue::try_from(&job.event)?),
+        ("x-carpha-delivery-id", id.clone()),
+        ("x-carpha-signature", HeaderValue::try_from(carpha)?),
+        ("webhook-id", id),
+        ("webhook-timestamp", HeaderValue::from(t)),
+        ("webhook-signature", HeaderValue::try_from(standard)?),
     ];
     let mut headers = job.recipient.headers.map().clone();
     headers.reserve(named.len() + 1);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in named {
-        headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value)?);
+        headers.insert(HeaderName::from_static(name), value);
     }
     Ok(headers)
 }

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use metrics::{Counter, Histogram};
 use platform::{Clock, Shutdown, clock::millis, telemetry::SPANS};
 use tokio::{
     sync::{
@@ -48,7 +49,31 @@ struct Bench {
     longest_attempt: Duration,
     validity: Duration,
     clock: Clock,
+    meters: Meters,
     shutdown: Shutdown,
+}
+
+/// What is counted of attempts; kept, so that none of them looks it up by name.
+struct Meters {
+    /// By the outcome.
+    attempts: [Counter; Outcome::ALL.len()],
+    duration: Histogram,
+}
+
+impl Meters {
+    fn new() -> Self {
+        let of =
+            |outcome: Outcome| metrics::counter!("webhook_attempts_total", "outcome" => outcome.as_str());
+        Self {
+            attempts: Outcome::ALL.map(of),
+            duration: metrics::histogram!("webhook_attempt_duration_seconds"),
+        }
+    }
+
+    fn count(&self, outcome: Outcome, took: Duration) {
+        self.attempts[outcome as usize].increment(1);
+        self.duration.record(took.as_secs_f64());
+    }
 }
 
 impl Worker {
@@ -59,6 +84,7 @@ impl Worker {
             longest_attempt: self.longest_attempt,
             validity: self.validity,
             clock: self.clock,
+            meters: Meters::new(),
             shutdown: shutdown.clone(),
         });
         let mut running = JoinSet::new();
@@ -100,7 +126,7 @@ impl Bench {
         let Some(turn) = self.turn(job).await else { return Ok((Attempt::NotBegun, fresh)) };
         let mut attempt = pin!(self.attempt(job));
         if let Ok(attempted) = timeout(WORK, &mut attempt).await {
-            turn.ended(is_success(&attempted));
+            turn.ended(attempted.answer.outcome);
             return Ok((Attempt::Made(attempted), fresh));
         }
         let (attempted, fresh) = tokio::join!(at_rest(turn, attempt), keep(job, fresh, results));
@@ -127,9 +153,9 @@ impl Bench {
         let (started_at_ms, started) = (self.clock.now_ms(), Instant::now());
         let answer = self.answer(job, started_at_ms).instrument(span.clone()).await;
         note(&span, &answer);
-        metrics::counter!("webhook_attempts_total", "outcome" => answer.outcome.as_str()).increment(1);
-        metrics::histogram!("webhook_attempt_duration_seconds").record(started.elapsed().as_secs_f64());
-        Attempted { started_at_ms, duration_ms: millis(started.elapsed()), answer, span }
+        let took = started.elapsed();
+        self.meters.count(answer.outcome, took);
+        Attempted { started_at_ms, duration_ms: millis(took), answer, span }
     }
 
     async fn answer(&self, job: &Job, now_ms: i64) -> Answer {
@@ -153,7 +179,7 @@ async fn at_rest(mut turn: Turn<'_>, mut attempt: Pin<&mut impl Future<Output = 
         turn.hangs();
         attempt.await
     };
-    turn.ended(is_success(&attempted));
+    turn.ended(attempted.answer.outcome);
     attempted
 }
 
@@ -170,10 +196,6 @@ async fn keep(
     // Without the recorder nobody is told.
     let _ = results.send(open).await;
     kept.await
-}
-
-fn is_success(attempted: &Attempted) -> bool {
-    attempted.answer.outcome == Outcome::Success
 }
 
 /// Whether the lease lasts until the attempt has ended and its result is written.

@@ -1,15 +1,17 @@
 //! Deliveries: one message to one endpoint. Everything about leases is in [`super::lease`].
 
+use std::collections::HashSet;
+
 use platform::db::now_ms_sql;
 use sea_orm::{
-    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, Select, UpdateMany,
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order, QueryOrder as _,
+    QuerySelect as _, Select, UpdateMany,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType, Query, SelectStatement},
 };
 
-use super::bulk;
-use crate::domain::{callback::Place, delivery::State, kind::Kind};
+use super::{backlog, bulk};
+use crate::domain::{callback::Place, delivery::State, kind::Kind, replay::Course};
 
 /// A delivery. `attempts` numbers the attempts, `lease_token` the claims; `failures` counts the attempts that failed
 /// since the schedule began. What is null for a webhook is told in the migration of callbacks.
@@ -51,6 +53,16 @@ impl Model {
         self.state == state.as_str()
     }
 
+    /// How far it is.
+    #[must_use]
+    pub fn course(&self) -> Course {
+        match (self.settled_at_ms, self.lease_until_ms) {
+            (Some(_), _) => Course::Settled,
+            (None, 1..) => Course::InFlight,
+            (None, _) => Course::Waits,
+        }
+    }
+
     /// By whose rules it is made. The column `kind` is written from it, for lists to be filtered by.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -64,41 +76,14 @@ impl Model {
     }
 }
 
-/// Which deliveries are asked for.
-#[derive(Debug, Default)]
-pub struct Filter {
-    /// Only those to this instance.
-    pub instance_id: Option<String>,
-    /// Only those in this state.
-    pub state: Option<State>,
-    /// Only those of this event.
-    pub event: Option<String>,
-    /// Only those of this kind.
-    pub kind: Option<String>,
-    /// Only those to this app.
-    pub marketplace_id: Option<String>,
-}
-
-impl Filter {
-    fn condition(&self) -> Condition {
-        let is = |column: Column, wanted: &Option<String>| wanted.as_ref().map(|wanted| column.eq(wanted));
-        Condition::all()
-            .add_option(is(Column::InstanceId, &self.instance_id))
-            .add_option(self.state.map(|state| Column::State.eq(state.as_str())))
-            .add_option(is(Column::Event, &self.event))
-            .add_option(is(Column::Kind, &self.kind))
-            .add_option(is(Column::MarketplaceId, &self.marketplace_id))
-    }
-}
-
 /// Adds one.
 pub async fn create(tx: &impl ConnectionTrait, delivery: Model) -> Result<(), DbErr> {
     Entity::insert(delivery.into_active_model()).exec_without_returning(tx).await?;
     Ok(())
 }
 
-/// Adds deliveries of events. What only a callback has is null.
-pub async fn create_all(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Result<(), DbErr> {
+/// Adds those deliveries of events that are new, and answers which those are. What only a callback has is null.
+pub async fn create_new(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Result<HashSet<String>, DbErr> {
     let all = || deliveries.iter();
     let columns = vec![
         bulk::Column::text("id", all().map(|one| one.id.clone())),
@@ -117,7 +102,17 @@ pub async fn create_all(tx: &impl ConnectionTrait, deliveries: &[Model]) -> Resu
         bulk::Column::maybe_number("settled_at_ms", all().map(|one| one.settled_at_ms)),
         bulk::Column::text("kind", all().map(|one| one.kind.clone())),
     ];
-    bulk::insert(tx, "deliveries", columns, "").await.map(drop)
+    let new = bulk::insert(tx, "deliveries", columns, "ON CONFLICT (id) DO NOTHING RETURNING id").await?;
+    new.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// Which of these were made before, or are kept to be made.
+pub async fn list_known(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<HashSet<String>, DbErr> {
+    let columns = vec![bulk::Column::text("id", ids.into_iter())];
+    let sql =
+        |rows: &str| format!("SELECT deliveries.id FROM deliveries JOIN {rows} ON deliveries.id = given.id");
+    let known = bulk::run(db, columns, sql).await?;
+    known.iter().map(|row| row.try_get("", "id")).collect()
 }
 
 /// Counts the attempts that were begun for deliveries that had been recorded before, so that none after them has the
@@ -134,20 +129,6 @@ pub async fn count_late(tx: &impl ConnectionTrait, attempts: &[(String, i64)]) -
         )
     };
     bulk::run(tx, columns, sql).await.map(drop)
-}
-
-/// A page, newest first, and how many there are.
-pub async fn list(
-    db: &impl ConnectionTrait,
-    filter: &Filter,
-    limit: u64,
-    offset: u64,
-) -> Result<(Vec<Model>, u64), DbErr> {
-    let query = Entity::find().filter(filter.condition());
-    let count = query.clone().count(db).await?;
-    // Ids are ordered by time.
-    let page = query.order_by(Column::Id, Order::Desc).limit(limit).offset(offset);
-    Ok((page.all(db).await?, count))
 }
 
 /// One by its id.
@@ -167,9 +148,50 @@ pub async fn update(tx: &impl ConnectionTrait, delivery: &Model) -> Result<(), D
     Ok(())
 }
 
+/// Those of these ids, kept as they are until the transaction ends.
+pub async fn take(tx: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
+    let these = Entity::find().filter(Column::Id.is_in(ids));
+    these.order_by_asc(Column::Id).lock_exclusive().all(tx).await
+}
+
+/// Sends these again: due at once, the schedule from its beginning.
+pub async fn send_again(tx: &impl ConnectionTrait, ids: &[String], now_ms: i64) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::State, Expr::value(State::Pending.as_str()))
+        .col_expr(Column::Failures, Expr::value(0_i64))
+        .col_expr(Column::NextAttemptAtMs, Expr::value(now_ms))
+        .col_expr(Column::HeldSinceMs, Expr::value(None::<i64>))
+        .col_expr(Column::DeadReason, Expr::value(None::<String>))
+        .col_expr(Column::SettledAtMs, Expr::value(None::<i64>));
+    update.filter(Column::Id.is_in(ids)).exec(tx).await?;
+    Ok(())
+}
+
+/// How many are due, of one endpoint or of all; beyond this bound they are not counted.
+pub async fn count_due(
+    db: &impl ConnectionTrait,
+    endpoint_id: Option<&str>,
+    now_ms: i64,
+    most: u64,
+) -> Result<u64, DbErr> {
+    let due = due(endpoint_id, now_ms).select_only().column(Column::Id).limit(most);
+    sea_orm::PaginatorTrait::count(due, db).await
+}
+
+pub(super) fn due(endpoint_id: Option<&str>, now_ms: i64) -> Select<Entity> {
+    let which = match endpoint_id {
+        Some(endpoint_id) => of_endpoint(endpoint_id, State::Pending),
+        None => Condition::all().add(stands_in(State::Pending)),
+    };
+    Entity::find().filter(which).filter(Column::NextAttemptAtMs.lte(now_ms))
+}
+
 /// Takes these deliveries and, for each endpoint, what is pending and due before the time beside it, until the
 /// transaction ends.
 pub async fn lock(tx: &impl ConnectionTrait, ids: &[&str], pending: &[(&str, i64)]) -> Result<(), DbErr> {
+    if ids.is_empty() && pending.is_empty() {
+        return Ok(());
+    }
     let own = Condition::any().add(Column::Id.is_in(ids.iter().copied()));
     let any = pending.iter().fold(own, |any, (endpoint_id, until_ms)| {
         let due = Column::NextAttemptAtMs.lt(*until_ms);
@@ -205,22 +227,20 @@ pub async fn postpone(tx: &impl ConnectionTrait, endpoint_id: &str, until_ms: i6
 
 /// No pending delivery of the endpoint waits any longer.
 pub async fn hasten(tx: &impl ConnectionTrait, endpoint_id: &str, now_ms: i64) -> Result<u64, DbErr> {
-    let update = Entity::update_many().col_expr(Column::NextAttemptAtMs, Expr::value(now_ms));
-    let waiting = of_endpoint(endpoint_id, State::Pending).add(Column::NextAttemptAtMs.gt(now_ms));
-    change(tx, update, waiting).await
+    backlog::hasten_until(tx, endpoint_id, i64::MAX, now_ms).await
 }
 
-fn of_endpoint(endpoint_id: &str, state: State) -> Condition {
+pub(super) fn of_endpoint(endpoint_id: &str, state: State) -> Condition {
     let open = Condition::all().add(Column::EndpointId.eq(endpoint_id)).add(Column::SettledAtMs.is_null());
     open.add(stands_in(state))
 }
 
 /// As a literal: with a parameter, the planners cannot know that a partial index holds what is asked for.
-fn stands_in(state: State) -> Expr {
+pub(super) fn stands_in(state: State) -> Expr {
     Expr::cust(format!("state = '{state}'"))
 }
 
-async fn change(
+pub(super) async fn change(
     tx: &impl ConnectionTrait,
     update: UpdateMany<Entity>,
     which: Condition,
@@ -307,34 +327,6 @@ pub async fn next_give_up_ms(db: &impl ConnectionTrait, now_ms: i64) -> Result<O
         .into_tuple()
         .one(db)
         .await
-}
-
-/// Some of those that were settled before then, with their messages. What was settled before then is older than then,
-/// so its id is below the floor of that time, and the primary key finds it.
-pub async fn list_settled_before(
-    tx: &impl ConnectionTrait,
-    before_ms: i64,
-    limit: u64,
-) -> Result<Vec<(String, String)>, DbErr> {
-    Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .column(Column::MessageId)
-        .filter(Column::Id.lt(platform::ids::floor("dly", before_ms)))
-        .filter(Column::SettledAtMs.lt(before_ms))
-        .order_by_asc(Column::Id)
-        .limit(limit)
-        .into_tuple()
-        .all(tx)
-        .await
-}
-
-/// Forgets these and their attempts.
-pub async fn prune(tx: &impl ConnectionTrait, ids: &[String]) -> Result<(), DbErr> {
-    use super::attempt;
-    attempt::Entity::delete_many().filter(attempt::Column::DeliveryId.is_in(ids)).exec(tx).await?;
-    Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
-    Ok(())
 }
 
 /// When the oldest delivery that is due became so.

@@ -1,13 +1,18 @@
 //! Endpoints: one per instance, one per hosted app.
 
 use sea_orm::{
-    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, Order,
-    PaginatorTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    ActiveModelTrait as _, Condition, ConnectionTrait, DbErr, IntoActiveModel as _, QueryOrder as _,
+    QuerySelect as _, entity::prelude::*, sea_query::OnConflict,
 };
 
-use super::lease;
+use super::{
+    lease,
+    page::{List, Part, Stretch},
+};
 use crate::domain::{
+    circuit::{self, Circuit},
     endpoint::{Owner, Standing},
+    health::Health,
     settings::Subscription,
 };
 
@@ -50,6 +55,7 @@ impl Model {
         let (instance_id, marketplace_id) = match owner.clone() {
             Owner::Instance(id) => (Some(id), None),
             Owner::App(id) => (None, Some(id)),
+            Owner::Operator => (None, None),
         };
         Self {
             id,
@@ -69,7 +75,7 @@ impl Model {
             sealed_headers: None,
             rate_per_second: None,
             failing_since_ms: None,
-            circuit: "closed".to_owned(),
+            circuit: circuit::State::Closed.to_string(),
             circuit_until_ms: 0,
             circuit_trips: 0,
         }
@@ -78,9 +84,10 @@ impl Model {
     /// Whose it is, and so what it is told. The column `kind` is written from it, for lists to be filtered by.
     #[must_use]
     pub fn owner(&self) -> Owner {
-        match &self.marketplace_id {
-            Some(id) => Owner::App(id.clone()),
-            None => Owner::Instance(self.instance_id.clone().unwrap_or_default()),
+        match (&self.marketplace_id, &self.instance_id) {
+            (Some(id), _) => Owner::App(id.clone()),
+            (None, Some(id)) => Owner::Instance(id.clone()),
+            (None, None) => Owner::Operator,
         }
     }
 
@@ -95,7 +102,7 @@ impl Model {
     pub fn subscription(&self) -> Subscription {
         match self.owner() {
             Owner::Instance(_) => Subscription::stored(&self.events),
-            Owner::App(_) => Subscription::NONE,
+            Owner::App(_) | Owner::Operator => Subscription::NONE,
         }
     }
 
@@ -109,6 +116,55 @@ impl Model {
     #[must_use]
     pub fn header_names(&self) -> Vec<String> {
         self.header_names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// How it stands. A state of the circuit that a later release wrote and this one does not know counts as closed.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let circuit = Circuit {
+            state: self.circuit.parse().unwrap_or_default(),
+            until_ms: self.circuit_until_ms,
+            trips: u32::try_from(self.circuit_trips).unwrap_or(u32::MAX),
+        };
+        Health {
+            standing: self.standing(),
+            throttled_until_ms: self.throttled_until_ms,
+            failing_since_ms: self.failing_since_ms,
+            circuit,
+        }
+    }
+
+    /// The same endpoint, standing otherwise.
+    #[must_use]
+    pub fn with(self, health: Health) -> Self {
+        Self {
+            tenant_disabled: health.standing.by_instance,
+            disabled_reason: health.standing.reason,
+            throttled_until_ms: health.throttled_until_ms,
+            failing_since_ms: health.failing_since_ms,
+            circuit: health.circuit.state.to_string(),
+            circuit_until_ms: health.circuit.until_ms,
+            circuit_trips: i64::from(health.circuit.trips),
+            ..self
+        }
+    }
+
+    /// It begins afresh: what was known of it was of another URL, or of another time.
+    #[must_use]
+    pub fn renewed(self) -> Self {
+        let standing = self.standing();
+        self.with(Health {
+            standing,
+            throttled_until_ms: 0,
+            failing_since_ms: None,
+            circuit: Circuit::closed(),
+        })
+    }
+
+    /// It is disabled, or not, like this.
+    #[must_use]
+    pub fn standing_as(self, standing: Standing) -> Self {
+        Self { tenant_disabled: standing.by_instance, disabled_reason: standing.reason, ..self }
     }
 
     /// Whether deliveries to it are held.
@@ -130,12 +186,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn condition(&self) -> Condition {
+    /// An owner has one endpoint, which its own index finds.
+    fn list(&self) -> List<Entity> {
         let is = |column: Column, wanted: &Option<String>| wanted.as_ref().map(|wanted| column.eq(wanted));
-        Condition::all()
+        let of_owner = Condition::all()
             .add_option(is(Column::InstanceId, &self.instance_id))
-            .add_option(is(Column::Kind, &self.kind))
-            .add_option(is(Column::MarketplaceId, &self.marketplace_id))
+            .add_option(is(Column::MarketplaceId, &self.marketplace_id));
+        let asked = Condition::all().add_option(is(Column::Kind, &self.kind));
+        List { id: Column::Id, found: of_owner, asked }
     }
 }
 
@@ -143,6 +201,8 @@ fn of_owner(owner: &Owner) -> Expr {
     match owner {
         Owner::Instance(id) => Column::InstanceId.eq(id),
         Owner::App(id) => Column::MarketplaceId.eq(id),
+        // As a literal, for the partial index.
+        Owner::Operator => Expr::cust("kind = 'operator'"),
     }
 }
 
@@ -167,6 +227,11 @@ pub async fn find(tx: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, 
 /// The same where it is not to be changed: others may read it too, and nobody may disable or move it.
 pub async fn find_shared(tx: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).lock_shared().one(tx).await
+}
+
+/// Those of these ids in their order: others may read them too, and nobody may disable or move them.
+pub async fn list_shared(tx: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids)).order_by_asc(Column::Id).lock_shared().all(tx).await
 }
 
 /// The owner's endpoint as it stands now.
@@ -194,26 +259,25 @@ pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
 }
 
-/// A page, newest first, and how many there are.
+/// A part of the endpoints, newest first.
 pub async fn list(
     db: &impl ConnectionTrait,
     filter: &Filter,
-    limit: u64,
-    offset: u64,
-) -> Result<(Vec<Model>, u64), DbErr> {
-    let query = Entity::find().filter(filter.condition());
-    let count = query.clone().count(db).await?;
-    let page = query
-        .order_by(Column::CreatedAtMs, Order::Desc)
-        .order_by(Column::Id, Order::Desc)
-        .limit(limit)
-        .offset(offset);
-    Ok((page.all(db).await?, count))
+    stretch: Stretch<'_>,
+) -> Result<Part<Model>, DbErr> {
+    filter.list().read(db, stretch, |endpoint| &endpoint.id).await
 }
 
 /// Adds one.
 pub async fn create(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), DbErr> {
     Entity::insert(endpoint.into_active_model()).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// Adds the operator's own, unless another replica has just done so.
+pub async fn create_operators(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), DbErr> {
+    let once = OnConflict::new().do_nothing().to_owned();
+    Entity::insert(endpoint.into_active_model()).on_conflict(once).exec_without_returning(tx).await?;
     Ok(())
 }
 

@@ -179,3 +179,20 @@ pub async fn end(
 pub async fn give_back(tx: &impl ConnectionTrait, leases: &[Lease]) -> Result<usize, DbErr> {
     Ok(end_all(tx, leases, "attempts = attempts - 1").await?.len())
 }
+
+/// The same, and the delivery is due no sooner than the time beside it.
+pub async fn put_back(tx: &impl ConnectionTrait, leases: &[(Lease, i64)]) -> Result<(), DbErr> {
+    let columns = vec![
+        bulk::Column::text("id", leases.iter().map(|(lease, _)| lease.delivery_id.clone())),
+        bulk::Column::number("token", leases.iter().map(|(lease, _)| lease.token)),
+        bulk::Column::number("at_ms", leases.iter().map(|(_, at_ms)| *at_ms)),
+    ];
+    let sql = |rows: &str| {
+        format!(
+            "UPDATE deliveries SET lease_until_ms = 0, attempts = attempts - 1, next_attempt_at_ms = CASE \
+             WHEN next_attempt_at_ms < given.at_ms THEN given.at_ms ELSE next_attempt_at_ms END FROM {rows} \
+             WHERE deliveries.id = given.id AND lease_token = given.token AND lease_until_ms > 0"
+        )
+    };
+    bulk::run(tx, columns, sql).await.map(drop)
+}

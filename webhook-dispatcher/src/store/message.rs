@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use platform::telemetry::TraceContext;
-use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel as _, entity::prelude::*};
+use sea_orm::{ConnectionTrait, DbErr, DeleteMany, IntoActiveModel as _, entity::prelude::*};
 
 use super::bulk;
 
-/// A message. Its body is sealed: it holds the licence key and the buyer's e-mail, or an API key. That of a callback is
+/// A message. What is told to many has no instance. Its body is sealed: it holds the licence key and the buyer's e-mail, or an API key. That of a callback is
 /// wiped when it settles, and empty from then on.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -41,7 +41,7 @@ pub async fn create(tx: &impl ConnectionTrait, message: Model) -> Result<(), DbE
 }
 
 /// Adds those that are new, and answers which those are.
-pub async fn create_new(tx: &impl ConnectionTrait, messages: &[Model]) -> Result<HashSet<String>, DbErr> {
+pub async fn create_new(tx: &impl ConnectionTrait, messages: &[&Model]) -> Result<HashSet<String>, DbErr> {
     let all = || messages.iter();
     let columns = vec![
         bulk::Column::text("id", all().map(|one| one.id.clone())),
@@ -63,6 +63,11 @@ pub async fn wipe(tx: &impl ConnectionTrait, id: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
+/// One by its id.
+pub async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
+}
+
 /// Those of these ids.
 pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
@@ -76,8 +81,17 @@ pub async fn list_known(db: &impl ConnectionTrait, ids: &[String]) -> Result<Has
     known.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-/// Forgets these. A message has one delivery, and goes with it.
-pub async fn prune(tx: &impl ConnectionTrait, ids: &[String]) -> Result<(), DbErr> {
-    Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
-    Ok(())
+/// Forgets those of these of which nothing is to be told any more: their deliveries are forgotten. What a message is told
+/// to has the time of its id, so the primary key finds whether anything is left.
+pub async fn prune(tx: &impl ConnectionTrait, ids: &[String]) -> Result<u64, DbErr> {
+    Ok(pruning(ids).exec(tx).await?.rows_affected)
 }
+
+pub(super) fn pruning(ids: &[String]) -> DeleteMany<Entity> {
+    Entity::delete_many().filter(Column::Id.is_in(ids)).filter(Expr::cust(NONE_LEFT))
+}
+
+/// The first ten characters of a ULID are its time.
+const NONE_LEFT: &str = "NOT EXISTS (SELECT 1 FROM deliveries AS left_over WHERE left_over.message_id = messages.id \
+    AND left_over.id > 'dly_' || substr(messages.id, 5, 10) \
+    AND left_over.id <= 'dly_' || substr(messages.id, 5, 10) || 'ZZZZZZZZZZZZZZZZ')";

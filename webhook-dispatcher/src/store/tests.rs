@@ -1,6 +1,8 @@
 //! Which indexes the planners take: what has settled is kept for weeks, and no turn check may read it.
 #![allow(clippy::unwrap_used)]
 
+mod lists;
+
 use platform::{
     db::{self, DatabaseConfig, Db},
     secret::Secret,

@@ -45,13 +45,6 @@ fn patient(concurrency: usize) -> DeliveryConfig {
     }
 }
 
-/// The same parts under another configuration.
-async fn again(dispatcher: Dispatcher, delivery: DeliveryConfig) -> Dispatcher {
-    let on = dispatcher.on();
-    drop(dispatcher);
-    Dispatcher::start_with(on, delivery).await
-}
-
 async fn count(db: &Db, state: &str) -> usize {
     states(db).await.iter().filter(|(each, _)| each == state).count()
 }
@@ -81,7 +74,7 @@ async fn an_answer_that_was_not_recorded_is_asked_for_again_under_the_same_id(di
 }
 
 async fn a_shop_that_hangs_keeps_nobody_else_waiting(dispatcher: Dispatcher) {
-    let dispatcher = again(dispatcher, patient(8)).await;
+    let dispatcher = dispatcher.again(patient(8)).await;
     let (hanging, healthy) = (dispatcher.shop("inst_1").await, dispatcher.shop("inst_2").await);
     hanging.receiver.answer(Answer::hang());
     for number in 0..120 {
@@ -106,7 +99,7 @@ async fn a_shop_that_hangs_keeps_nobody_else_waiting(dispatcher: Dispatcher) {
 /// Six shops are told 16 times each at once, and 64 places are there.
 async fn shops_that_hang_with_wide_windows_hold_no_place_of_the_consumer(dispatcher: Dispatcher) {
     let slow = DeliveryConfig { timeout_seconds: 40, lease_seconds: 60, ..patient(16) };
-    let dispatcher = again(dispatcher, slow).await;
+    let dispatcher = dispatcher.again(slow).await;
     let (hanging, healthy) = (dispatcher.shop("inst_0").await, dispatcher.shop("inst_9").await);
     let instances = ["inst_0", "inst_1", "inst_2", "inst_3", "inst_4", "inst_5"];
     for instance in &instances[1..] {
@@ -175,7 +168,7 @@ async fn an_attempt_that_waited_when_its_replica_died_is_made_again_after_its_le
 }
 
 async fn no_more_is_taken_than_the_pipeline_holds(dispatcher: Dispatcher) {
-    let dispatcher = again(dispatcher, patient(2)).await;
+    let dispatcher = dispatcher.again(patient(2)).await;
     let shop = dispatcher.shop("inst_1").await;
     let stopped = stop_the_store(&dispatcher.db).await;
     for _ in 0..40 {
@@ -209,7 +202,7 @@ async fn an_attempt_that_waited_and_could_not_be_kept_is_made_again_from_the_bus
 
 /// Four shops with windows of four, and eight jobs from the store.
 async fn two_replicas_hold_twice_as_much(dispatcher: Dispatcher) {
-    let dispatcher = again(dispatcher, patient(2)).await;
+    let dispatcher = dispatcher.again(patient(2)).await;
     let shop = dispatcher.shop("inst_0").await;
     shop.receiver.answer(Answer::hang());
     let instances = ["inst_0", "inst_1", "inst_2", "inst_3"];

@@ -1,13 +1,15 @@
 //! The service, running, with everything around it.
 
+mod operator;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use platform::{
-    AppError, AppResult, Clock, Ids, Principal, Random, Shutdown,
+    Clock, Ids, Random, Shutdown,
     admin::AdminConfig,
     bus::{Bus, ConsumerSpec, EmbeddedBus, JetStreamBus, Message, NatsConfig},
     db::{self, DatabaseConfig, Db},
-    grpc::{Channel, GrpcConfig, IdentityConfig, Peer, PeerConfig},
+    grpc::{GrpcConfig, IdentityConfig, Peer, PeerConfig},
     lifecycle::LifecycleConfig,
     sealing::{Sealer, SealingConfig},
     secret::Secret,
@@ -15,8 +17,9 @@ use platform::{
 };
 use proto::{
     events::{EndpointChanged, LicenseIssued, TenantChanged, TenantSecret, purpose, subject},
-    webhooks::{self as api, webhooks_client::WebhooksClient},
+    webhooks as api,
 };
+use sea_orm::ConnectionTrait as _;
 use testkit::{
     Log,
     receiver::Receiver,
@@ -24,7 +27,11 @@ use testkit::{
 };
 use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::sync::DropGuard;
-use webhook_dispatcher::{Config, Migrator, Parts, config::DeliveryConfig};
+use webhook_dispatcher::{
+    Config, Migrator, Parts,
+    app::App,
+    config::{DeliveryConfig, OperationsConfig},
+};
 use wire::standard_webhooks::WebhookSecret;
 
 pub(crate) const EMAIL: &str = "merchant@shop.example";
@@ -68,12 +75,20 @@ impl Dispatcher {
     }
 
     pub(crate) async fn start_with(on: On, delivery: DeliveryConfig) -> Self {
+        Self::start_operated(on, delivery, OperationsConfig::default()).await
+    }
+
+    pub(crate) async fn start_operated(
+        on: On,
+        delivery: DeliveryConfig,
+        operations: OperationsConfig,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (bus, database, nats) = parts_of(on, folder.path()).await;
         let shutdown = Shutdown::new();
         let clock = Clock::manual(1_800_000_000_000);
         let announced = follow(&bus, &shutdown);
-        let config = config(database, delivery);
+        let config = Config { operations, ..config(database, delivery) };
         let db = Db::connect(&config.database, "webhooks").await.unwrap();
         db::migrate::<Migrator>(&db, "webhooks").await.unwrap();
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,6 +109,13 @@ impl Dispatcher {
             announced,
             shutdown,
         }
+    }
+
+    /// The same parts under another configuration.
+    pub(crate) async fn again(self, delivery: DeliveryConfig) -> Self {
+        let on = self.on();
+        drop(self);
+        Self::start_with(on, delivery).await
     }
 
     /// Starts another replica on the same store and bus.
@@ -200,81 +222,6 @@ impl Dispatcher {
         self.announced.wait(what, WAIT, look).await.unwrap()
     }
 
-    // What the operator sees and does.
-
-    pub(crate) fn client(&self) -> WebhooksClient<Channel> {
-        WebhooksClient::new(self.peer.channel())
-    }
-
-    pub(crate) fn request<T>(&self, principal: &Principal, message: T) -> tonic::Request<T> {
-        self.peer.request(principal, message).unwrap()
-    }
-
-    fn ask<T>(&self, message: T) -> tonic::Request<T> {
-        self.request(&Principal::Operator, message)
-    }
-
-    pub(crate) async fn endpoint(&self, instance_id: &str) -> Option<api::Endpoint> {
-        let ask =
-            api::ListEndpointsRequest { instance_id: Some(instance_id.to_owned()), ..Default::default() };
-        self.endpoints(ask).await.unwrap().endpoints.into_iter().next()
-    }
-
-    pub(crate) async fn endpoints(
-        &self,
-        ask: api::ListEndpointsRequest,
-    ) -> AppResult<api::ListEndpointsResponse> {
-        Ok(self.client().list_endpoints(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
-    }
-
-    pub(crate) async fn set_disabled(&self, instance_id: &str, disabled: bool) -> AppResult<api::Endpoint> {
-        let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
-        self.set_endpoint_disabled(endpoint_id, disabled).await
-    }
-
-    pub(crate) async fn set_endpoint_disabled(
-        &self,
-        endpoint_id: String,
-        disabled: bool,
-    ) -> AppResult<api::Endpoint> {
-        let ask = self.ask(api::SetEndpointDisabledRequest { endpoint_id, disabled });
-        Ok(self.client().set_endpoint_disabled(ask).await.map_err(AppError::from)?.into_inner())
-    }
-
-    /// Sets what is given for the instance's endpoint.
-    pub(crate) async fn set(
-        &self,
-        instance_id: &str,
-        settings: api::UpdateEndpointRequest,
-    ) -> AppResult<api::Endpoint> {
-        let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
-        let ask = self.ask(api::UpdateEndpointRequest { endpoint_id, ..settings });
-        Ok(self.client().update_endpoint(ask).await.map_err(AppError::from)?.into_inner())
-    }
-
-    pub(crate) async fn deliveries(
-        &self,
-        ask: api::ListDeliveriesRequest,
-    ) -> AppResult<api::ListDeliveriesResponse> {
-        Ok(self.client().list_deliveries(self.ask(ask)).await.map_err(AppError::from)?.into_inner())
-    }
-
-    pub(crate) async fn deliveries_to(&self, instance_id: &str) -> Vec<api::Delivery> {
-        let instance_id = Some(instance_id.to_owned());
-        let ask = api::ListDeliveriesRequest { instance_id, limit: 100, ..Default::default() };
-        self.deliveries(ask).await.unwrap().deliveries
-    }
-
-    pub(crate) async fn delivery(&self, id: &str) -> api::DeliveryDetail {
-        let ask = self.ask(api::GetDeliveryRequest { delivery_id: id.to_owned() });
-        self.client().get_delivery(ask).await.unwrap().into_inner()
-    }
-
-    pub(crate) async fn replay(&self, id: &str) -> AppResult<api::Delivery> {
-        let ask = self.ask(api::ReplayDeliveryRequest { delivery_id: id.to_owned() });
-        Ok(self.client().replay_delivery(ask).await.map_err(AppError::from)?.into_inner())
-    }
-
     /// Waits until the instance's newest delivery satisfies this.
     pub(crate) async fn newest(
         &self,
@@ -309,6 +256,40 @@ impl Dispatcher {
         let wait = Duration::from_millis(u64::try_from(due - self.clock.now_ms()).unwrap());
         self.clock.advance(wait);
         wait
+    }
+
+    /// Changes rows as only time would.
+    pub(crate) async fn change(&self, sql: &str) {
+        self.db.write().execute_unprepared(sql).await.unwrap();
+    }
+}
+
+/// The use cases over a store, without a pipeline: nothing is attempted.
+pub(crate) struct Idle {
+    pub(crate) clock: Clock,
+    pub(crate) db: Db,
+    config: Config,
+    bus: Bus,
+    _folder: tempfile::TempDir,
+    _nats: Option<Nats>,
+}
+
+impl Idle {
+    pub(crate) async fn start(on: On) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (bus, database, nats) = parts_of(on, folder.path()).await;
+        let config = config(database, DeliveryConfig::default());
+        let db = Db::connect(&config.database, "webhooks").await.unwrap();
+        db::migrate::<Migrator>(&db, "webhooks").await.unwrap();
+        let clock = Clock::manual(1_800_000_000_000);
+        Self { clock, db, config, bus, _folder: folder, _nats: nats }
+    }
+
+    /// The use cases of one replica, with connections of its own.
+    pub(crate) async fn replica(&self) -> App {
+        let common = platform::Parts { clock: self.clock.clone(), ..platform::Parts::new(self.bus.clone()) };
+        let db = Db::connect(&self.config.database, "webhooks").await.unwrap();
+        App::new(&self.config, &common, db).unwrap().0
     }
 }
 
@@ -363,6 +344,7 @@ fn follow(bus: &Bus, shutdown: &Shutdown) -> Arc<Log<Message>> {
         subject::DELIVERY_DEAD,
         subject::ENDPOINT_CHANGED,
         subject::ENDPOINT_DISABLED,
+        subject::ENDPOINT_ENABLED,
         subject::CALLBACK_SETTLED,
     ];
     let spec = ConsumerSpec::new("test", subjects);
@@ -395,5 +377,6 @@ fn config(database: DatabaseConfig, delivery: DeliveryConfig) -> Config {
         sealing: SealingConfig::single(&[9; 32]),
         bus_sealing: SealingConfig::single(&BUS_KEY),
         delivery,
+        operations: OperationsConfig::default(),
     }
 }

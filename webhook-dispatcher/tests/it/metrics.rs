@@ -40,7 +40,7 @@ async fn callbacks_and_webhooks_are_counted_each_as_what_they_are() {
         r#"callback_settlements_total{operation="Install",outcome="refused"} 1"#,
         r#"callback_settlements_total{operation="Remove",outcome="given_up"} 1"#,
         r#"callback_settlements_total{operation="Update",outcome="superseded"} 1"#,
-        "webhook_dead_letters_total 1",
+        r#"webhook_dead_letters_total{reason="aged_out"} 1"#,
         r#"webhook_deliveries_total{kind="callback",outcome="dead"} 1"#,
         r#"webhook_deliveries_total{kind="callback",outcome="delivered"} 1"#,
         r#"webhook_deliveries_total{kind="webhook",outcome="delivered"} 1"#,

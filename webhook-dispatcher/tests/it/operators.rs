@@ -98,7 +98,10 @@ async fn endpoints_and_deliveries_are_told_apart_by_their_kind(dispatcher: Dispa
     assert_eq!(dispatcher.deliveries(webhooks).await.unwrap().count, 1);
     let wrong = ListDeliveriesRequest { kind: Some("letter".to_owned()), ..Default::default() };
     let error = dispatcher.deliveries(wrong).await.unwrap_err();
-    assert_eq!((error.code(), error.message()), (Code::InvalidData, "kind must be one of webhook, callback"));
+    assert_eq!(
+        (error.code(), error.message()),
+        (Code::InvalidData, "kind must be one of webhook, callback, operator")
+    );
 }
 
 async fn a_disabled_app_is_announced_by_its_name(dispatcher: Dispatcher) {

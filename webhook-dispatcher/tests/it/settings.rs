@@ -1,8 +1,8 @@
 //! What an operator sets for an endpoint.
 
-use platform::{AppError, Code};
+use platform::{AppError, AppResult, Code, Principal};
 use proto::webhooks::{
-    EndpointEvents, EndpointHeader, EndpointHeaders, ListEndpointsRequest, UpdateEndpointRequest,
+    Endpoint, EndpointEvents, EndpointHeader, EndpointHeaders, ListEndpointsRequest, UpdateEndpointRequest,
 };
 
 use crate::{
@@ -16,6 +16,19 @@ over_both! {
     what_is_not_given_stays_as_it_is,
     bad_settings_say_what_would_be_right_and_repeat_nothing,
     a_hosted_apps_endpoint_has_no_settings,
+}
+
+impl Dispatcher {
+    /// Sets what is given for the instance's endpoint.
+    pub(crate) async fn set(
+        &self,
+        instance_id: &str,
+        settings: UpdateEndpointRequest,
+    ) -> AppResult<Endpoint> {
+        let endpoint_id = self.endpoint(instance_id).await.unwrap().endpoint_id;
+        let ask = self.request(&Principal::Operator, UpdateEndpointRequest { endpoint_id, ..settings });
+        Ok(self.client().update_endpoint(ask).await.map_err(AppError::from)?.into_inner())
+    }
 }
 
 fn headers(given: &[(&str, &str)]) -> UpdateEndpointRequest {
@@ -93,7 +106,7 @@ async fn a_hosted_apps_endpoint_has_no_settings(dispatcher: Dispatcher) {
     let ask = ListEndpointsRequest { marketplace_id: Some(APP.to_owned()), ..Default::default() };
     let endpoint_id = dispatcher.endpoints(ask).await.unwrap().endpoints.remove(0).endpoint_id;
     let ask = UpdateEndpointRequest { endpoint_id, ..headers(&[("x-a", "1")]) };
-    let ask = dispatcher.request(&platform::Principal::Operator, ask);
+    let ask = dispatcher.request(&Principal::Operator, ask);
     let refused = AppError::from(dispatcher.client().update_endpoint(ask).await.unwrap_err());
     assert_eq!(refused.code(), Code::Conflict);
 }

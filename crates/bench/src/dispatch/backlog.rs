@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     burst::burst,
+    events::Form,
     ledger::Ledger,
     stage::{Setup, Stage},
     usage::{Watch, peak_mib},
@@ -45,7 +46,7 @@ impl Default for Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<Report> {
     ensure!(args.pending > 0 && args.endpoints > 0 && args.messages > 0, "nothing to measure");
     let mut stage = Stage::open(args.endpoints, &args.setup).await?;
-    burst(&mut stage, args.messages).await?;
+    burst(&mut stage, Form::Each, args.messages).await?;
     let without = peak(&stage)?;
     stage.stop_dispatchers().await?;
     eprintln!("writing {} pending deliveries …", args.pending);

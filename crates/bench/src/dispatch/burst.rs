@@ -1,4 +1,4 @@
-//! `dispatch`, `dispatch-100` and `dispatch-two`: a burst at full speed.
+//! `dispatch`, `dispatch-100`, `dispatch-spread` and `dispatch-two`: a burst at full speed.
 //!
 //! The burst is on JetStream, stored and acknowledged, before a dispatcher gets any of it: NATS holds it back and then
 //! lets it loose. So the dispatcher is measured and not the publisher, whose every message is synced to the disk, and
@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
+    events::Form,
     ledger::Ledger,
     reference::bare_loop,
     stage::{Setup, Stage},
@@ -26,11 +27,11 @@ const SPREAD: usize = 100;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
-    /// Messages of each round
+    /// Deliveries of each round
     #[arg(long, default_value_t = 20_000)]
-    messages: usize,
+    deliveries: usize,
     /// Rounds, alternating with the reference's; the median counts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, visible_alias = "runs", default_value_t = 3)]
     rounds: usize,
     /// Connections of the bare loop; at least one for each endpoint
     #[arg(long, default_value_t = 64)]
@@ -41,30 +42,45 @@ pub(crate) struct Args {
 
 impl Default for Args {
     fn default() -> Self {
-        Self { messages: 20_000, rounds: 3, connections: 64, setup: Setup::default() }
+        Self { deliveries: 20_000, rounds: 3, connections: 64, setup: Setup::default() }
     }
 }
 
 /// Each message makes one delivery, all to one endpoint.
 pub(crate) async fn one_to_one(args: &Args) -> anyhow::Result<Report> {
-    beside_the_bare_loop("dispatch", 1, args).await
+    beside_the_bare_loop("dispatch", Form::Each, 1, args).await
+}
+
+/// Each message makes a hundred deliveries, one for each endpoint.
+pub(crate) async fn one_to_all(args: &Args) -> anyhow::Result<Report> {
+    ensure!(args.deliveries.is_multiple_of(SPREAD), "the deliveries must be a multiple of {SPREAD}");
+    beside_the_bare_loop("dispatch-100", Form::All, SPREAD, args).await
 }
 
 /// Each message makes one delivery, spread over a hundred endpoints.
 pub(crate) async fn spread(args: &Args) -> anyhow::Result<Report> {
-    beside_the_bare_loop("dispatch-100", SPREAD, args).await
+    beside_the_bare_loop("dispatch-spread", Form::Each, SPREAD, args).await
 }
 
-async fn beside_the_bare_loop(name: &'static str, shops: usize, args: &Args) -> anyhow::Result<Report> {
+async fn beside_the_bare_loop(
+    name: &'static str,
+    form: Form,
+    shops: usize,
+    args: &Args,
+) -> anyhow::Result<Report> {
     check(args)?;
     let mut stage = Stage::open(shops, &args.setup).await?;
+    if form == Form::All {
+        stage.subscribe().await?;
+    }
     let (mut bursts, mut reference) = (Vec::new(), Vec::new());
     for round in 1..=args.rounds {
-        let bare = reference_round(&mut stage, args).await?;
-        let burst = burst(&mut stage, args.messages).await?;
+        let bare = reference_round(&mut stage, form, args).await?;
+        let burst = burst(&mut stage, form, args.deliveries).await?;
         eprintln!(
-            "{name} {round}: {:.0}/s, bare {bare:.0}/s; published {:.0}/s; cores {}",
+            "{name} {round}: {:.0}/s, bare {bare:.0}/s, ratio {:.3}; published {:.0}/s; cores {}",
             burst.per_second,
+            burst.per_second / bare,
             burst.published_per_second,
             Value::Object(burst.cores.clone())
         );
@@ -72,7 +88,10 @@ async fn beside_the_bare_loop(name: &'static str, shops: usize, args: &Args) -> 
         bursts.push(burst);
     }
     let rates = |of: fn(&Burst) -> f64| median(bursts.iter().map(of).collect());
+    let ratios: Vec<_> =
+        bursts.iter().zip(&reference).map(|(one, bare)| rounded(one.per_second / bare)).collect();
     let report = Report::new(name, "deliveries/s", rates(|one| one.per_second), median(reference));
+    let report = report.with("ratios", ratios);
     Ok(describe(report, &bursts, shops, args).with("connections", args.connections))
 }
 
@@ -91,7 +110,7 @@ pub(crate) async fn two(args: &Args) -> anyhow::Result<Report> {
 async fn bursts(stage: &mut Stage, what: &str, args: &Args) -> anyhow::Result<Vec<Burst>> {
     let mut bursts = Vec::with_capacity(args.rounds);
     for round in 1..=args.rounds {
-        let done = burst(stage, args.messages).await?;
+        let done = burst(stage, Form::Each, args.deliveries).await?;
         let cores = Value::Object(done.cores.clone());
         eprintln!("dispatch-two {round}, {what}: {:.0}/s; cores {cores}", done.per_second);
         bursts.push(done);
@@ -100,7 +119,7 @@ async fn bursts(stage: &mut Stage, what: &str, args: &Args) -> anyhow::Result<Ve
 }
 
 fn check(args: &Args) -> anyhow::Result<()> {
-    ensure!(args.messages > 0 && args.rounds > 0 && args.connections > 0, "nothing to measure");
+    ensure!(args.deliveries > 0 && args.rounds > 0 && args.connections > 0, "nothing to measure");
     Ok(())
 }
 
@@ -118,22 +137,22 @@ pub(super) struct Burst {
 
 /// Deliveries per second, from the moment at which the first message may be taken until the receivers have counted
 /// all and the store has recorded all.
-pub(super) async fn burst(stage: &mut Stage, messages: usize) -> anyhow::Result<Burst> {
-    let (numbers, messages) = stage.issue(messages)?;
-    stage.bus.hold_back().await?;
+pub(super) async fn burst(stage: &mut Stage, form: Form, deliveries: usize) -> anyhow::Result<Burst> {
+    let (numbers, messages) = stage.make(form, deliveries)?;
+    stage.bus.hold_back(form.subject()).await?;
     let (last, ahead) = messages.split_last().context("an empty burst")?;
     let published_per_second = stage.bus.publish_all(ahead).await?;
     let ledger = stage.receiver.note_in(Ledger::new(numbers.clone(), numbers.len()));
     let watch = Watch::start(stage.processes())?;
     let began = Instant::now();
-    stage.bus.let_loose().await?;
+    stage.bus.let_loose(form.subject()).await?;
     // A resumed consumer looks at its stream when something happens there: without this, at its next heartbeat.
     stage.bus.publish_all(std::slice::from_ref(last)).await?;
     ledger.wait(LIMIT).await?;
-    stage.store.wait_delivered(stage.issued(), LIMIT).await?;
+    stage.store.wait_delivered(stage.made(), LIMIT).await?;
     let per_second = count(numbers.len()) / began.elapsed().as_secs_f64();
     let cores = watch.cores()?;
-    stage.store.check_all_delivered(stage.issued()).await?;
+    stage.store.check_all_delivered(stage.made()).await?;
     let told = numbers.filter_map(|number| ledger.at(number)).map(|at| at.saturating_duration_since(began));
     Ok(Burst {
         per_second,
@@ -146,10 +165,10 @@ pub(super) async fn burst(stage: &mut Stage, messages: usize) -> anyhow::Result<
 }
 
 /// The same numbers that the next burst will have, so that the bytes are the same.
-async fn reference_round(stage: &mut Stage, args: &Args) -> anyhow::Result<f64> {
-    let numbers = stage.issued()..stage.issued() + args.messages;
+async fn reference_round(stage: &mut Stage, form: Form, args: &Args) -> anyhow::Result<f64> {
+    let numbers = stage.made()..stage.made() + args.deliveries;
     let ledger = stage.receiver.note_in(Ledger::new(numbers.clone(), numbers.len()));
-    let per_second = bare_loop(&stage.shops, numbers, args.connections, &stage.clock).await?;
+    let per_second = bare_loop(&stage.shops, form, numbers, args.connections, &stage.clock).await?;
     ledger.wait(LIMIT).await?;
     stage.check_sample(&ledger)?;
     Ok(per_second)
@@ -161,7 +180,7 @@ fn describe(report: Report, bursts: &[Burst], shops: usize, args: &Args) -> Repo
         .with("first_ms", middle(&|one| one.latencies.percentile_ms(0)))
         .with("p50_ms", middle(&|one| one.latencies.percentile_ms(50)))
         .with("p99_ms", middle(&|one| one.latencies.percentile_ms(99)))
-        .with("messages", args.messages)
+        .with("deliveries", args.deliveries)
         .with("endpoints", shops)
         .with("rounds", args.rounds)
         .with("repeated", bursts.iter().map(|one| one.repeated).sum::<usize>())

@@ -9,7 +9,6 @@ use platform::{
     Clock,
     bus::{JetStreamBus, Message, NatsConfig, Transport as _, stream_of},
 };
-use proto::events::subject;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until};
 
@@ -65,10 +64,10 @@ impl Bus {
         try_join_all(publishing).await
     }
 
-    /// From now on NATS hands the dispatchers nothing, although they are there and ask.
-    pub(crate) async fn hold_back(&self) -> anyhow::Result<()> {
+    /// From now on NATS hands the dispatchers nothing of the subject's stream, although they are there and ask.
+    pub(crate) async fn hold_back(&self, subject: &str) -> anyhow::Result<()> {
         let until = OffsetDateTime::from_unix_timestamp(self.clock.now_secs() + PAUSE_SECONDS)?;
-        let (stream, consumers) = self.consumers().await?;
+        let (stream, consumers) = self.consumers(subject).await?;
         for consumer in consumers {
             stream.pause_consumer(&consumer, until).await?;
         }
@@ -76,17 +75,17 @@ impl Bus {
     }
 
     /// Lets them have it.
-    pub(crate) async fn let_loose(&self) -> anyhow::Result<()> {
-        let (stream, consumers) = self.consumers().await?;
+    pub(crate) async fn let_loose(&self, subject: &str) -> anyhow::Result<()> {
+        let (stream, consumers) = self.consumers(subject).await?;
         for consumer in consumers {
             stream.resume_consumer(&consumer).await?;
         }
         Ok(())
     }
 
-    /// Those that issued licences may be taken by, with their stream.
-    async fn consumers(&self) -> anyhow::Result<(Stream, Vec<String>)> {
-        let stream = self.context.get_stream(stream_of(subject::LICENSE_ISSUED)?).await?;
+    /// Those that messages on the subject may be taken by, with their stream.
+    async fn consumers(&self, subject: &str) -> anyhow::Result<(Stream, Vec<String>)> {
+        let stream = self.context.get_stream(stream_of(subject)?).await?;
         let durable = stream.consumers().try_filter_map(async |one| Ok(one.config.durable_name));
         let durable = durable.try_collect().await.context("the consumers can't be listed")?;
         Ok((stream, durable))

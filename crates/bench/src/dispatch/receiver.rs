@@ -92,10 +92,11 @@ async fn receive(
     }
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let (number, ledger) = (number_in(&body), state.ledger());
+    let (told, ledger) = (number_in(&body, shop, state.hangs.len()), state.ledger());
+    let number = told.map(|(_, number)| number);
     let is_sample = ledger.note(number, head.headers.get("webhook-id"));
-    if let Some(number) = number.filter(|_| is_sample) {
-        ledger.keep(Receipt { shop, number, headers: head.headers, body });
+    if let Some((form, number)) = told.filter(|_| is_sample) {
+        ledger.keep(Receipt { shop, form, number, headers: head.headers, body });
     }
     let mut answer = Response::new(Empty::new());
     *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -112,11 +113,14 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::{dispatch::shop::Shop, load::Connection};
+    use crate::{
+        dispatch::{events::Form, shop::Shop},
+        load::Connection,
+    };
 
     fn shop(address: SocketAddr) -> Shop {
         let random = Random::seeded(1);
-        Shop::new(address, &Ids::new(Clock::manual(0), random.clone()), &random)
+        Shop::new(address, 2, &Ids::new(Clock::manual(0), random.clone()), &random)
     }
 
     #[tokio::test]
@@ -126,7 +130,7 @@ mod tests {
         let (second, now) = (shop(receiver.addresses[1]), 1_000);
         let mut connection = Connection::open(second.address).await.unwrap();
         for number in [49, 50] {
-            connection.ask(second.signed(number, now).unwrap()).await.unwrap();
+            connection.ask(second.signed(Form::Each, number, now).unwrap()).await.unwrap();
         }
         ledger.wait(Duration::from_secs(1)).await.unwrap();
         let sample = ledger.take_sample();
@@ -141,10 +145,12 @@ mod tests {
         receiver.hang(|shop| shop == 0);
         let [hanging, healthy] = [0, 1].map(|which| shop(receiver.addresses[which]));
         let mut connection = Connection::open(hanging.address).await.unwrap();
-        let asked = timeout(Duration::from_millis(50), connection.ask(hanging.signed(0, 0).unwrap())).await;
+        let asked =
+            timeout(Duration::from_millis(50), connection.ask(hanging.signed(Form::Each, 0, 0).unwrap()))
+                .await;
         assert!(asked.is_err(), "it answered");
         let mut connection = Connection::open(healthy.address).await.unwrap();
-        connection.ask(healthy.signed(1, 0).unwrap()).await.unwrap();
+        connection.ask(healthy.signed(Form::Each, 1, 0).unwrap()).await.unwrap();
         assert_eq!((ledger.told(), ledger.at(0)), (1, None));
     }
 }

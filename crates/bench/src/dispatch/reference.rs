@@ -6,13 +6,14 @@ use futures::future::try_join_all;
 use platform::Clock;
 use tokio::time::Instant;
 
-use super::shop::Shop;
+use super::{events::Form, shop::Shop};
 use crate::load::{Connection, count};
 
 /// Signs and posts each number to its shop, on so many connections; deliveries per second. Each shop has at least one
 /// connection.
 pub(crate) async fn bare_loop(
     shops: &[Shop],
+    form: Form,
     numbers: Range<usize>,
     connections: usize,
     clock: &Clock,
@@ -24,7 +25,7 @@ pub(crate) async fn bare_loop(
     let began = Instant::now();
     let posting = open.into_iter().enumerate().map(|(lane, connection)| {
         let numbers = numbers.clone().skip(lane).step_by(lanes);
-        tokio::spawn(post(connection, Arc::clone(&shops), lane, numbers, clock.clone()))
+        tokio::spawn(post(connection, Arc::clone(&shops), lane, (form, numbers), clock.clone()))
     });
     for posted in try_join_all(posting).await? {
         posted?;
@@ -41,12 +42,12 @@ async fn post(
     mut connection: Connection,
     shops: Arc<Vec<Shop>>,
     lane: usize,
-    numbers: impl Iterator<Item = usize>,
+    (form, numbers): (Form, impl Iterator<Item = usize>),
     clock: Clock,
 ) -> anyhow::Result<()> {
     let shop = &shops[lane % shops.len()];
     for number in numbers {
-        connection.ask(shop.signed(number, clock.now_secs())?).await?;
+        connection.ask(shop.signed(form, number, clock.now_secs())?).await?;
     }
     Ok(())
 }
@@ -73,9 +74,9 @@ mod tests {
             (Receiver::start(3).await.unwrap(), Clock::system(), Random::seeded(1));
         let ids = Ids::new(clock.clone(), random.clone());
         let shops: Vec<Shop> =
-            receiver.addresses.iter().map(|address| Shop::new(*address, &ids, &random)).collect();
+            receiver.addresses.iter().map(|address| Shop::new(*address, 3, &ids, &random)).collect();
         let ledger = receiver.note_in(Ledger::new(0..200, 200));
-        assert!(bare_loop(&shops, 0..200, 4, &clock).await.unwrap() > 0.0);
+        assert!(bare_loop(&shops, Form::Each, 0..200, 4, &clock).await.unwrap() > 0.0);
         ledger.wait(Duration::from_secs(1)).await.unwrap();
         assert_eq!(ledger.extra().unwrap(), crate::dispatch::ledger::Extra::default());
         let sample = ledger.take_sample();

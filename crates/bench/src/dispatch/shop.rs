@@ -12,48 +12,51 @@ use wire::{
     timed_signature::{self, TOLERANCE_SECS},
 };
 
-use super::events;
+use super::events::Form;
 
 /// One endpoint.
 pub(crate) struct Shop {
     pub(crate) instance_id: String,
     pub(crate) address: SocketAddr,
     pub(crate) secret: WebhookSecret,
+    /// How many shops there are.
+    pub(crate) of: usize,
 }
 
 /// A request as it came in.
 pub(crate) struct Receipt {
     /// At which of the shops.
     pub(crate) shop: usize,
+    pub(crate) form: Form,
     pub(crate) number: usize,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
 impl Shop {
-    pub(crate) fn new(address: SocketAddr, ids: &Ids, random: &Random) -> Self {
+    pub(crate) fn new(address: SocketAddr, of: usize, ids: &Ids, random: &Random) -> Self {
         let secret = WebhookSecret::from_random(random.bytes());
-        Self { instance_id: ids.generate("inst"), address, secret }
+        Self { instance_id: ids.generate("inst"), address, secret, of }
     }
 
     /// The same shop once more: secrets are not cloned by accident.
     pub(crate) fn copy(&self) -> anyhow::Result<Self> {
         let secret = self.secret.expose().parse()?;
-        Ok(Self { instance_id: self.instance_id.clone(), address: self.address, secret })
+        Ok(Self { instance_id: self.instance_id.clone(), address: self.address, secret, of: self.of })
     }
 
     /// The webhook of this number, signed both ways: what a dispatcher sends.
-    pub(crate) fn signed(&self, number: usize, now: i64) -> anyhow::Result<Request<Full<Bytes>>> {
-        let (id, body) = (format!("dly_{number:026}"), events::body(number));
+    pub(crate) fn signed(&self, form: Form, number: usize, now: i64) -> anyhow::Result<Request<Full<Bytes>>> {
+        let (id, body) = (format!("dly_{number:026}"), form.body(number, self.of));
         let carpha = timed_signature::sign(&[self.secret.expose()], now, &body);
         let standard = standard_webhooks::sign(&[&self.secret], &id, now, &body);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = "/admin/marketplace/license-issued".parse()?;
+        *request.uri_mut() = format!("/admin/marketplace/{}", form.event()).parse()?;
         let headers = request.headers_mut();
         headers.insert(header::HOST, HeaderValue::try_from(self.address.to_string())?);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("x-carpha-event", HeaderValue::from_static("license-issued"));
+        headers.insert("x-carpha-event", HeaderValue::from_static(form.event()));
         headers.insert("x-carpha-delivery-id", HeaderValue::try_from(id.as_str())?);
         headers.insert("x-carpha-signature", HeaderValue::try_from(carpha)?);
         headers.insert("webhook-id", HeaderValue::try_from(id)?);
@@ -68,7 +71,7 @@ impl Shop {
             Ok(receipt.headers.get(name).with_context(|| format!("a webhook without {name}"))?.to_str()?)
         };
         let (id, body) = (header("webhook-id")?, &receipt.body);
-        ensure!(*body == events::body(receipt.number), "a webhook said something else");
+        ensure!(*body == receipt.form.body(receipt.number, self.of), "a webhook said something else");
         ensure!(header("x-carpha-delivery-id")? == id, "a webhook has two ids");
         let (t, standard) = (header("webhook-timestamp")?, header("webhook-signature")?);
         standard_webhooks::verify(&[&self.secret], id, t, standard, body, now, TOLERANCE_SECS)?;
@@ -89,12 +92,13 @@ mod tests {
 
     fn shop(seed: u64) -> Shop {
         let random = Random::seeded(seed);
-        Shop::new(local_address(80), &Ids::new(Clock::manual(0), random.clone()), &random)
+        Shop::new(local_address(80), 1, &Ids::new(Clock::manual(0), random.clone()), &random)
     }
 
     fn receipt(number: usize, now: i64) -> Receipt {
-        let request = shop(1).signed(number, now).unwrap();
-        Receipt { shop: 0, number, headers: request.headers().clone(), body: events::body(number) }
+        let request = shop(1).signed(Form::All, number, now).unwrap();
+        let (headers, body) = (request.headers().clone(), Form::All.body(number, 1));
+        Receipt { shop: 0, form: Form::All, number, headers, body }
     }
 
     #[test]

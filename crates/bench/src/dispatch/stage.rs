@@ -1,6 +1,6 @@
 //! PostgreSQL, NATS and dispatchers, and nothing else; the shops are in this process.
 
-use std::{ops::Range, time::Duration};
+use std::{net::SocketAddr, ops::Range, time::Duration};
 
 use anyhow::ensure;
 use platform::{
@@ -17,7 +17,13 @@ use testkit::{
 };
 
 use super::{
-    bus::Bus, events::Events, ledger::Ledger, receiver::Receiver, shop::Shop, store::Store, usage::Processes,
+    bus::Bus,
+    events::{Events, Form},
+    ledger::Ledger,
+    receiver::Receiver,
+    shop::Shop,
+    store::Store,
+    usage::Processes,
 };
 
 const NAME: &str = "webhook-dispatcher";
@@ -46,8 +52,8 @@ pub(crate) struct Stage {
     pub(crate) receiver: Receiver,
     pub(crate) clock: Clock,
     events: Events,
-    /// Numbers below this one have been issued.
-    issued: usize,
+    /// Deliveries below this number have been asked for.
+    made: usize,
     dispatchers: Vec<Process>,
     vars: Vec<(String, String)>,
     nats: Nats,
@@ -64,7 +70,8 @@ impl Stage {
         let bus_ring = SealingConfig::single(&random.bytes());
         let ids = Ids::new(clock.clone(), random.clone());
         let receiver = Receiver::start(shops).await?;
-        let shops = receiver.addresses.iter().map(|address| Shop::new(*address, &ids, &random)).collect();
+        let new = |address: &SocketAddr| Shop::new(*address, shops, &ids, &random);
+        let shops = receiver.addresses.iter().map(new).collect();
         let mut stage = Self {
             shops,
             bus: Bus::connect(&nats.url(), clock.clone()).await?,
@@ -72,7 +79,7 @@ impl Stage {
             receiver,
             clock,
             events: Events { sealer: Sealer::new(&bus_ring, random.clone())?, ids },
-            issued: 0,
+            made: 0,
             dispatchers: Vec::new(),
             vars: vars(&postgres.url(), &nats.url(), &bus_ring, &random, setup),
             nats,
@@ -82,7 +89,7 @@ impl Stage {
         stage.migrate().await?;
         stage.start_dispatcher().await?;
         stage.register().await?;
-        stage.warm_up().await?;
+        stage.warm_up(Form::Each).await?;
         Ok(stage)
     }
 
@@ -127,28 +134,54 @@ impl Stage {
         eventually("the endpoints", SOON, known).await?
     }
 
-    async fn warm_up(&mut self) -> anyhow::Result<()> {
-        let (numbers, messages) = self.issue(WARM_UP * self.shops.len())?;
+    async fn warm_up(&mut self, form: Form) -> anyhow::Result<()> {
+        let (numbers, messages) = self.make(form, WARM_UP * self.shops.len())?;
         let ledger = self.receiver.note_in(Ledger::new(numbers.clone(), numbers.len()));
         self.bus.publish_all(&messages).await?;
         ledger.wait(SOON).await?;
-        self.store.wait_delivered(self.issued, SOON).await
+        self.store.wait_delivered(self.made, SOON).await
     }
 
-    /// The next licences, one shop after the other.
-    pub(crate) fn issue(&mut self, count: usize) -> anyhow::Result<(Range<usize>, Vec<Message>)> {
-        let numbers = self.issued..self.issued + count;
-        self.issued = numbers.end;
-        let shops = self.shops.iter().cycle();
-        let messages =
-            numbers.clone().zip(shops).map(|(number, shop)| self.events.license_issued(shop, number));
-        let messages = messages.collect::<Result<_, _>>()?;
+    /// From now on the shops are told of releases too: a dispatcher reads all endpoints when it starts.
+    pub(crate) async fn subscribe(&mut self) -> anyhow::Result<()> {
+        self.stop_dispatchers().await?;
+        self.store.subscribe_all().await?;
+        self.start_dispatcher().await?;
+        self.warm_up(Form::All).await
+    }
+
+    /// The next messages, and the numbers of the deliveries that come of them: so many, one shop after the other.
+    pub(crate) fn make(
+        &mut self,
+        form: Form,
+        deliveries: usize,
+    ) -> anyhow::Result<(Range<usize>, Vec<Message>)> {
+        let numbers = self.made..self.made + deliveries;
+        self.made = numbers.end;
+        let messages = match form {
+            Form::Each => self.licenses(numbers.clone())?,
+            Form::All => self.releases(&numbers)?,
+        };
         Ok((numbers, messages))
     }
 
-    /// How many licences have been issued so far.
-    pub(crate) fn issued(&self) -> usize {
-        self.issued
+    fn licenses(&self, numbers: Range<usize>) -> anyhow::Result<Vec<Message>> {
+        let shops = self.shops.iter().cycle();
+        let messages = numbers.zip(shops).map(|(number, shop)| self.events.license_issued(shop, number));
+        Ok(messages.collect::<Result<_, _>>()?)
+    }
+
+    fn releases(&self, numbers: &Range<usize>) -> anyhow::Result<Vec<Message>> {
+        let shops = self.shops.len();
+        let is_whole = numbers.start.is_multiple_of(shops) && numbers.end.is_multiple_of(shops);
+        ensure!(is_whole, "a release makes one delivery for each of {shops} shops");
+        let releases = numbers.start / shops..numbers.end / shops;
+        Ok(releases.map(|release| self.events.release_published(release)).collect())
+    }
+
+    /// How many deliveries have been asked for so far.
+    pub(crate) fn made(&self) -> usize {
+        self.made
     }
 
     /// Checks the receipts that the ledger kept: a share of all; how many.

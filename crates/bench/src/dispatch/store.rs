@@ -18,6 +18,13 @@ impl Store {
         self.count("webhooks.endpoints").await
     }
 
+    /// Has every endpoint told of releases too.
+    pub(crate) async fn subscribe_all(&self) -> anyhow::Result<()> {
+        let sql = "UPDATE webhooks.endpoints SET events = 'license-issued,release-published'";
+        self.0.execute_unprepared(sql).await?;
+        Ok(())
+    }
+
     pub(crate) async fn delivered(&self) -> anyhow::Result<usize> {
         self.count("webhooks.deliveries WHERE state = 'delivered'").await
     }

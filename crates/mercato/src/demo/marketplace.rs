@@ -7,7 +7,7 @@ use platform::{
     Random, admin::AdminConfig, lifecycle::LifecycleConfig, secret::Secret, telemetry::TelemetryConfig,
 };
 use serde::{Deserialize, Serialize};
-use webhook_dispatcher::config::DeliveryConfig;
+use webhook_dispatcher::config::{DeliveryConfig, OperationsConfig};
 use wire::keys::SigningKey;
 
 use super::{
@@ -83,8 +83,10 @@ pub(super) fn settings(
             allow_cidrs: vec!["127.0.0.0/8".parse()?],
             // A shop that was away for a moment is told soon: nobody watches a demo for five minutes.
             schedule_seconds: vec![1, 5, 30, 60, 300, 1_800, 7_200, 43_200],
+            circuit_cool_down_seconds: 5,
             ..DeliveryConfig::default()
         },
+        operations: OperationsConfig::default(),
         secrets,
     })
 }

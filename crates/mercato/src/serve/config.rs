@@ -18,7 +18,7 @@ use platform::{
     telemetry::TelemetryConfig,
 };
 use serde::Deserialize;
-use webhook_dispatcher::config::DeliveryConfig;
+use webhook_dispatcher::config::{DeliveryConfig, OperationsConfig};
 
 use crate::{secrets::Secrets, settings::Settings};
 
@@ -66,6 +66,9 @@ pub struct Config {
     /// How webhooks are delivered to the shops.
     #[serde(default)]
     pub delivery: DeliveryConfig,
+    /// The operator's own endpoint, which is told of what happens to the others.
+    #[serde(default)]
+    pub operations: OperationsConfig,
 }
 
 /// What vendors may ask of shops: those of catalog-svc's keys that are no secrets.
@@ -130,6 +133,7 @@ impl Config {
             stripe: self.stripe.clone(),
             stripe_webhook: self.stripe_webhook.listen,
             delivery: self.delivery.clone(),
+            operations: self.operations.clone(),
             secrets,
         }
     }

@@ -181,7 +181,7 @@ async fn a_newer_update_takes_the_place_of_the_one_under_way(stage: Arc<Stage>) 
 
 async fn an_update_while_the_install_is_under_way_has_to_wait(stage: Arc<Stage>) -> Outcome {
     let (app, shop) = (stage.hosted_app().await?, stage.shop().await?);
-    app.backend.receiver.script([Answer::status(200).after(Duration::from_secs(2))]);
+    app.backend.receiver.answer(Answer::reset());
     let begun = shop.install(app.id(), Consent::to(&[READ]).at_once()).await?.ok()?;
     let id = text(&begun, "id")?;
     renamed(&stage, &app, "1.1.0").await?;
@@ -189,10 +189,13 @@ async fn an_update_while_the_install_is_under_way_has_to_wait(stage: Arc<Stage>)
     assert_refused(&early, 409, "conflict", "still being installed");
     let another = shop.install(app.id(), Consent::to(&[READ])).await?;
     assert_refused(&another, 409, "conflict", "update it instead");
+    app.backend.receiver.answer(Answer::status(200));
     shop.installation_in(&id, "installed", SOON).await?;
     shop.update(&id, Consent::to(&[READ])).await?.ok()?;
     let told = app.told_by(&shop)?;
-    assert_eq!([told[0].told(), told[1].told()], [(Install, Some("1.0.0")), (Update, Some("1.1.0"))]);
+    let mut told: Vec<_> = told.iter().map(|one| one.told()).collect();
+    told.dedup();
+    assert_eq!(told, [(Install, Some("1.0.0")), (Update, Some("1.1.0"))]);
     Ok(())
 }
 

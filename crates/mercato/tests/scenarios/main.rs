@@ -11,12 +11,14 @@ mod stage;
 
 mod app;
 mod feed;
+mod further_events;
 mod hosted_installs;
 mod hosted_life;
 mod hosted_requests;
 mod hosted_versions;
 mod limits;
 mod operators;
+mod operators_delivery;
 mod packages;
 mod payments;
 mod requests;

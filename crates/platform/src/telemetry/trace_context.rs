@@ -24,6 +24,10 @@ impl TraceContext {
     /// The context of a span.
     #[must_use]
     pub fn of(span: &Span) -> Self {
+        // Where no collector is named there is nothing to tell, and this is asked for each message.
+        if span.is_disabled() {
+            return Self::default();
+        }
         let mut headers = HashMap::new();
         TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
         Self {
@@ -34,17 +38,20 @@ impl TraceContext {
 
     /// Makes `span` a child of this context. Only before the span is entered for the first time.
     pub fn set_parent(&self, span: &Span) {
+        if span.is_disabled() {
+            return;
+        }
         let context = self.extract();
-        if context.span().span_context().is_valid()
-            && span.set_parent(context).is_err()
-            && !span.is_disabled()
-        {
+        if context.span().span_context().is_valid() && span.set_parent(context).is_err() {
             tracing::debug!("a span was already started and keeps its own parent");
         }
     }
 
     /// Links `span` to this context: it belongs to another trace that this one caused.
     pub fn link(&self, span: &Span) {
+        if span.is_disabled() {
+            return;
+        }
         let context = self.extract();
         if context.span().span_context().is_valid() {
             span.add_link(context.span().span_context().clone());

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use platform::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     marketplace::{APP, Marketplace},
@@ -72,4 +72,23 @@ async fn a_revoked_licence_is_shown_and_gives_no_grace() {
     marketplace.world().is_down = true;
     let shop = later(folder, &marketplace, &clock, DAY).await;
     standing(&shop, "unproven").await;
+}
+
+/// No day passes: the shop asks because it is told.
+#[tokio::test]
+async fn a_shop_that_is_told_of_its_licence_asks_at_once_how_it_stands() {
+    let marketplace = Marketplace::start().await;
+    let shop = bought(&marketplace).await;
+    standing(&shop, "valid").await;
+    let told =
+        json!({ "marketplace_id": APP, "license_key": marketplace.license_key(), "reason": "dispute" });
+    for (event, code, wanted) in [
+        ("license-suspended", "SUSPENDED", "refused"),
+        ("license-reinstated", "VALID", "valid"),
+        ("license-revoked", "REVOKED", "refused"),
+    ] {
+        marketplace.world().code = code;
+        assert_eq!(shop.deliver_event(event, &format!("dly_{event}"), &told).await, 200);
+        standing(&shop, wanted).await;
+    }
 }

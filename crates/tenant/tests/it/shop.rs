@@ -164,13 +164,31 @@ impl Shop {
         page.await.unwrap()
     }
 
-    /// Posts a webhook as the dispatcher does.
+    /// Posts a `license-issued` as the dispatcher does.
     pub(crate) async fn deliver(&self, id: &str, t: i64, secret: &WebhookSecret, body: &[u8]) -> u16 {
+        self.tell("license-issued", id, t, secret, body).await
+    }
+
+    /// A good webhook of this event, signed now.
+    pub(crate) async fn deliver_event(&self, event: &str, id: &str, body: &Value) -> u16 {
+        let body = body.to_string().into_bytes();
+        self.tell(event, id, self.clock.now_secs(), &webhook_secret(), &body).await
+    }
+
+    /// Posts a webhook as the dispatcher does.
+    pub(crate) async fn tell(
+        &self,
+        event: &str,
+        id: &str,
+        t: i64,
+        secret: &WebhookSecret,
+        body: &[u8],
+    ) -> u16 {
         let request = self
             .browser
-            .post(format!("{}/admin/marketplace/license-issued", self.url))
+            .post(format!("{}/admin/marketplace/{event}", self.url))
             .header("content-type", "application/json")
-            .header("x-carpha-event", "license-issued")
+            .header("x-carpha-event", event)
             .header("x-carpha-delivery-id", id)
             .header("x-carpha-signature", timed_signature::sign(&[secret.expose()], t, body))
             .header("webhook-id", id)

@@ -1,3 +1,4 @@
+use serde_json::json;
 use wire::standard_webhooks::WebhookSecret;
 
 use super::{
@@ -84,4 +85,32 @@ async fn a_signed_body_of_another_form_is_a_bad_request() {
     let shop = Shop::connected_to(&marketplace).await;
     let answer = shop.deliver("dly_1", shop.clock.now_secs(), &webhook_secret(), b"{}").await;
     assert_eq!(answer, 400);
+}
+
+#[tokio::test]
+async fn further_events_are_taken_when_they_are_signed_and_no_others() {
+    let marketplace = Marketplace::start().await;
+    let shop = Shop::connected_to(&marketplace).await;
+    let license =
+        json!({ "marketplace_id": APP, "license_key": marketplace.license_key(), "reason": "dispute" });
+    let release =
+        json!({ "marketplace_id": APP, "version": "2.0.0", "changelog_url": null, "security": true });
+    let installation = json!({ "installation_id": "itn_1", "marketplace_id": APP, "version": "2.0.0", "state": "installed" });
+    for (event, body) in [
+        ("license-revoked", &license),
+        ("license-suspended", &license),
+        ("license-reinstated", &license),
+        ("release-published", &release),
+        ("installation-changed", &installation),
+    ] {
+        for _ in 0..2 {
+            assert_eq!(shop.deliver_event(event, &format!("dly_{event}"), body).await, 200, "{event}");
+        }
+        let (now, guessed) = (shop.clock.now_secs(), WebhookSecret::from_random([4; 32]));
+        let bytes = body.to_string().into_bytes();
+        assert_eq!(shop.tell(event, "dly_2", now, &guessed, &bytes).await, 401, "{event}");
+        assert_eq!(shop.deliver_event(event, "dly_3", &json!({})).await, 400, "{event}");
+    }
+    assert_eq!(shop.status().await["offers"], 0, "nothing of it is a licence that came");
+    assert_eq!(shop.deliver_event("license-lent", "dly_4", &license).await, 404);
 }

@@ -11,9 +11,10 @@ use anyhow::{Context as _, ensure};
 
 use super::{
     Backing, Keys, Options, Service,
+    options::var,
     recipe::{Addresses, Recipe},
 };
-use crate::{child::Program, eventually, paths, process::Process};
+use crate::{child::Program, eventually, free_ports, local_address, paths, process::Process};
 
 const MIGRATION_LIMIT: Duration = Duration::from_mins(1);
 /// The services' own drain time is 20 s.
@@ -135,6 +136,30 @@ impl FiveProcesses {
     /// The processes and their names.
     pub fn processes(&self) -> impl Iterator<Item = (Service, &Process)> {
         self.processes.iter().map(|(service, process)| (*service, process))
+    }
+
+    /// Another process of a service on the same servers, with these variables over those of the first, on ports of its
+    /// own; appends to `<folder>/<name>.log`.
+    pub async fn start_replica(
+        &self,
+        service: Service,
+        name: &str,
+        vars: impl IntoIterator<Item = (String, String)>,
+        folder: &Path,
+    ) -> anyhow::Result<Process> {
+        let [admin, grpc] = free_ports()?;
+        let mut all = self.recipe.vars(service);
+        all.push(var("MERCATO__ADMIN__LISTEN", &local_address(admin)));
+        all.push(var("MERCATO__GRPC__LISTEN", &local_address(grpc)));
+        all.extend(vars);
+        let (log, binary) = (folder.join(format!("{name}.log")), paths::binary(service.name())?);
+        Process::start_logging_to(log, &binary, &["serve"], all, admin).await
+    }
+
+    /// The processes themselves, each to be killed and restarted for itself.
+    #[must_use]
+    pub fn into_processes(self) -> BTreeMap<Service, Process> {
+        self.processes
     }
 
     /// Waits until one of them ends by itself; which, and how.

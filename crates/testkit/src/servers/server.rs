@@ -77,6 +77,16 @@ impl Server {
         self.running.kill()
     }
 
+    /// Sends it a signal: `STOP` freezes it, `CONT` thaws it.
+    pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        self.running.signal(signal)
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> anyhow::Result<Option<std::process::ExitStatus>> {
+        self.running.ended()
+    }
+
     /// Starts it again on the same port and data, and waits until it answers.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.kill()?;

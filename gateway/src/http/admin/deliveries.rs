@@ -4,6 +4,7 @@ use proto::webhooks as grpc;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::stretch;
 use crate::{
     app::answer,
     http::{
@@ -20,14 +21,25 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct DeliveriesQuery {
     limit: Option<u32>,
+    /// At most 10000.
     offset: Option<u32>,
+    /// The `next` of an earlier answer: nothing is repeated or left out while new ones arrive.
+    after: Option<String>,
+    endpoint_id: Option<String>,
+    message_id: Option<String>,
     instance_id: Option<String>,
     /// `pending`, `delivered`, `dead`, `held` or `superseded`.
     state: Option<String>,
+    /// With `state=dead`: the class of the reason, such as `timeout`, `server_error` or `aged_out`.
+    reason: Option<String>,
     event: Option<String>,
     /// `webhook` (to a shop) or `callback` (to a hosted app).
     kind: Option<String>,
     marketplace_id: Option<String>,
+    /// Of events that happened from this time, such as `2026-01-31T12:00:00Z`.
+    since: Option<String>,
+    /// Of events that happened before this time.
+    until: Option<String>,
 }
 
 /// One message to one endpoint.
@@ -51,6 +63,8 @@ pub(in crate::http) struct Delivery {
     created_at: String,
     settled_at: Option<String>,
     dead_reason: Option<String>,
+    /// The class of the reason.
+    dead_class: Option<String>,
 }
 
 /// One HTTP request of a delivery.
@@ -76,9 +90,14 @@ pub(in crate::http) struct DeliveryDetail {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Deliveries {
     deliveries: Vec<Delivery>,
+    /// Of the newest that were looked at: 10000 at most.
     count: u32,
+    /// False: there are more than were looked at.
+    count_is_exact: bool,
     limit: u32,
     offset: u32,
+    /// The `after` of what follows; null: nothing does. It may be there though fewer came than were asked for.
+    next: Option<String>,
 }
 
 impl From<grpc::Delivery> for Delivery {
@@ -98,6 +117,7 @@ impl From<grpc::Delivery> for Delivery {
             created_at: time(delivery.created_at_ms),
             settled_at: delivery.settled_at_ms.map(time),
             dead_reason: delivery.dead_reason,
+            dead_class: delivery.dead_class,
         }
     }
 }
@@ -129,16 +149,24 @@ pub(in crate::http) async fn list(
     let request = grpc::ListDeliveriesRequest {
         limit: page.limit,
         offset: page.offset,
+        after: query.after,
+        endpoint_id: stretch::id_said("endpoint_id", query.endpoint_id, "ep")?,
+        message_id: stretch::id_said("message_id", query.message_id, "msg")?,
         instance_id: query.instance_id,
         state: query.state,
+        reason: query.reason,
         event: query.event,
         kind: query.kind,
         marketplace_id: query.marketplace_id,
+        since_ms: stretch::when_said("since", query.since.as_deref())?,
+        until_ms: stretch::when_said("until", query.until.as_deref())?,
     };
     let services = &edge.app.services;
     let found = answer(services.webhooks().list_deliveries(services.request(&operator.0, request)?).await)?;
     let deliveries = found.deliveries.into_iter().map(Delivery::from).collect();
-    Ok(Json(Deliveries { deliveries, count: found.count, limit: page.limit, offset: page.offset }))
+    let (next, count_is_exact) = stretch::told(found.stretch);
+    let (count, limit, offset) = (found.count, page.limit, page.offset);
+    Ok(Json(Deliveries { deliveries, count, count_is_exact, limit, offset, next }))
 }
 
 /// One delivery with every attempt of it.
@@ -159,7 +187,7 @@ pub(in crate::http) async fn get(
     Ok(Json(DeliveryDetail { delivery: found.delivery.unwrap_or_default().into(), attempt_log }))
 }
 
-/// Sends it again, with the same delivery id.
+/// Sends it again, with the same delivery id: a receiver that has taken it knows it by that.
 #[utoipa::path(
     post, path = "/admin/deliveries/{id}/replay", tag = "operator", params(("id" = String, Path)),
     security(("admin_key" = [])),

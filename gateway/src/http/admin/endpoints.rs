@@ -6,6 +6,7 @@ use proto::webhooks as grpc;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::stretch;
 use crate::{
     app::answer,
     http::{
@@ -23,10 +24,32 @@ use crate::{
 pub(in crate::http) struct EndpointsQuery {
     limit: Option<u32>,
     offset: Option<u32>,
+    /// The `next` of an earlier answer.
+    after: Option<String>,
     instance_id: Option<String>,
     /// `webhook` (a shop's) or `callback` (a hosted app's).
     kind: Option<String>,
     marketplace_id: Option<String>,
+}
+
+/// What becomes of the deliveries that were held.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::http) enum Backlog {
+    /// They are sent.
+    #[default]
+    Keep,
+    /// They are given up, and are dead letters.
+    Drop,
+}
+
+/// How an endpoint is enabled.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct BacklogQuery {
+    /// `keep` (when nothing is said): what was held is sent; `drop`: it is given up.
+    backlog: Option<Backlog>,
 }
 
 /// What is set; what is left out stays as it is.
@@ -46,15 +69,25 @@ pub(in crate::http) struct EndpointSettings {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Endpoint {
     id: String,
-    /// `webhook` (a shop's) or `callback` (a hosted app's).
+    /// `webhook` (a shop's), `callback` (a hosted app's) or `operator` (the operator's own).
     kind: String,
     /// Null for a hosted app's.
     instance_id: Option<String>,
     /// Null for a shop's.
     marketplace_id: Option<String>,
     base_url: String,
+    /// `active`, `throttled` (it asked to be left alone, or its circuit is not closed) or `disabled`.
+    state: String,
     disabled: bool,
+    /// `operator`, `gone` (it answered 410), `failing` (days of nothing but failure), `instance` or `unconfigured`.
     disabled_reason: Option<String>,
+    /// It asked to be left alone until then.
+    throttled_until: Option<String>,
+    /// Since then every attempt has failed.
+    failing_since: Option<String>,
+    /// `closed`, `open` (nothing is sent) or `half_open` (one delivery probes).
+    circuit: String,
+    circuit_until: Option<String>,
     /// The events that it is told; of a hosted app's the operations.
     events: Vec<String>,
     /// The names of the headers that go with every request; their values are never told.
@@ -68,9 +101,14 @@ pub(in crate::http) struct Endpoint {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Endpoints {
     endpoints: Vec<Endpoint>,
+    /// Of the newest that were looked at: 10000 at most.
     count: u32,
+    /// False: there are more than were looked at.
+    count_is_exact: bool,
     limit: u32,
     offset: u32,
+    /// The `after` of what follows; null: nothing does.
+    next: Option<String>,
 }
 
 impl From<grpc::Endpoint> for Endpoint {
@@ -81,7 +119,12 @@ impl From<grpc::Endpoint> for Endpoint {
             instance_id: Some(endpoint.instance_id).filter(|id| !id.is_empty()),
             marketplace_id: endpoint.marketplace_id,
             base_url: endpoint.base_url,
+            state: endpoint.state,
             disabled: endpoint.disabled,
+            throttled_until: endpoint.throttled_until_ms.map(time),
+            failing_since: endpoint.failing_since_ms.map(time),
+            circuit: endpoint.circuit,
+            circuit_until: endpoint.circuit_until_ms.map(time),
             disabled_reason: endpoint.disabled_reason,
             events: endpoint.events,
             header_names: endpoint.header_names,
@@ -108,11 +151,14 @@ pub(in crate::http) async fn list_endpoints(
         instance_id: query.instance_id,
         kind: query.kind,
         marketplace_id: query.marketplace_id,
+        after: query.after,
     };
     let services = &edge.app.services;
     let found = answer(services.webhooks().list_endpoints(services.request(&operator.0, request)?).await)?;
     let endpoints = found.endpoints.into_iter().map(Endpoint::from).collect();
-    Ok(Json(Endpoints { endpoints, count: found.count, limit: page.limit, offset: page.offset }))
+    let (next, count_is_exact) = stretch::told(found.stretch);
+    let (count, limit, offset) = (found.count, page.limit, page.offset);
+    Ok(Json(Endpoints { endpoints, count, count_is_exact, limit, offset, next }))
 }
 
 /// Sets what a shop's endpoint is told, and how.
@@ -159,12 +205,12 @@ pub(in crate::http) async fn disable_endpoint(
     operator: Operator,
     PathOf(id): PathOf<String>,
 ) -> AppResult<Json<Endpoint>> {
-    set_disabled(&edge, &operator.0, id, true).await
+    set_disabled(&edge, &operator.0, id, (true, Backlog::Keep)).await
 }
 
-/// Tells an endpoint again, first what was held.
+/// Tells an endpoint again, first what was held, unless that is dropped.
 #[utoipa::path(
-    post, path = "/admin/endpoints/{id}/enable", tag = "operator", params(("id" = String, Path)),
+    post, path = "/admin/endpoints/{id}/enable", tag = "operator", params(("id" = String, Path), BacklogQuery),
     security(("admin_key" = [])),
     responses((status = 200, body = Endpoint), (status = "default", body = ErrorBody))
 )]
@@ -172,17 +218,22 @@ pub(in crate::http) async fn enable_endpoint(
     State(edge): State<Edge>,
     operator: Operator,
     PathOf(id): PathOf<String>,
+    Query(query): Query<BacklogQuery>,
 ) -> AppResult<Json<Endpoint>> {
-    set_disabled(&edge, &operator.0, id, false).await
+    set_disabled(&edge, &operator.0, id, (false, query.backlog.unwrap_or_default())).await
 }
 
 async fn set_disabled(
     edge: &Edge,
     operator: &Principal,
     id: String,
-    disabled: bool,
+    (disabled, backlog): (bool, Backlog),
 ) -> AppResult<Json<Endpoint>> {
-    let request = grpc::SetEndpointDisabledRequest { endpoint_id: super::require_id(id, "ep")?, disabled };
+    let request = grpc::SetEndpointDisabledRequest {
+        endpoint_id: super::require_id(id, "ep")?,
+        disabled,
+        drop_backlog: backlog == Backlog::Drop,
+    };
     let services = &edge.app.services;
     let changed =
         answer(services.webhooks().set_endpoint_disabled(services.request(operator, request)?).await)?;

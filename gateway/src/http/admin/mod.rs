@@ -1,13 +1,17 @@
 //! What the operator calls, under `/admin`.
 
 pub(super) mod apps;
+pub(super) mod attempts;
 pub(super) mod deliveries;
 pub(super) mod endpoints;
 pub(super) mod installations;
 pub(super) mod instances;
 pub(super) mod licenses;
+pub(super) mod messages;
 pub(super) mod orders;
 pub(super) mod releases;
+pub(super) mod replays;
+mod stretch;
 pub(super) mod vendors;
 
 use platform::{AppError, AppResult, ids};

@@ -60,16 +60,8 @@ pub(in crate::http) async fn create(
         version: super::version(&body.version)?,
         customer_email: body.customer_email,
         instance_id: body.instance_id,
-        idempotency_key: idempotency_key(&headers)?,
+        idempotency_key: strict::idempotency_key(&headers)?,
     };
     let session = edge.app.checkout(&reader.0, question).await?;
     Ok(Json(Session { id: session.order_id, url: session.url, expires_at: time(session.expires_at_ms) }))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> AppResult<Option<String>> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    match key.to_str() {
-        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(AppError::invalid("Idempotency-Key must be 1 to 255 plain ASCII characters")),
-    }
 }

@@ -82,7 +82,7 @@ pub(in crate::http) async fn list(
     _: Reader,
     Query(query): Query<UpdatesQuery>,
 ) -> AppResult<Json<Updates>> {
-    let installed = installed::parse(&query.versions)?;
+    let installed = installed::parse(&query.versions).map_err(|bad| AppError::invalid(bad.to_string()))?;
     if query.platform_version.as_deref().is_some_and(|version| Version::parse(version).is_err()) {
         return Err(AppError::invalid("platform_version must be a semantic version such as 2.1.0"));
     }

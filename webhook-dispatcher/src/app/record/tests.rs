@@ -2,189 +2,23 @@
 //! one could wait for the other, PostgreSQL ends one of them with an error.
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+mod store;
 
-use futures::{FutureExt as _, future::BoxFuture};
-use platform::{
-    Parts,
-    bus::{Bus, EmbeddedBus},
-    db::{self, DatabaseConfig, Db},
-    ids::derive,
-    secret::Secret,
-    telemetry::TraceContext,
-};
-use sea_orm::{ConnectionTrait as _, Statement};
-use tokio::time::Instant;
-use tracing::Span;
+use futures::FutureExt as _;
+use platform::ids::derive;
 use wire::open2b::{AppSecret, Callback, Operation};
 
+use self::store::{Store, URL, delivery_row};
 use super::*;
 use crate::{
-    Migrator,
-    app::{CallbackRequest, EndpointChange, FOLLOW_APPS, HandedOut},
-    config,
+    app::{CallbackRequest, EndpointChange, FOLLOW_APPS, HandedOut, Told},
     domain::{
-        answer::Answer,
-        callback::Place,
-        delivery::State,
-        endpoint::Owner,
-        target::{BaseUrl, CallbackUrl},
+        answer::Answer, callback::Place, delivery::State, endpoint::Owner, event::LICENSE_ISSUED,
+        target::CallbackUrl,
     },
-    sender::{Fresh, Live, Recipient, Route},
-    store::{delivery, lease::Lease, serial},
+    sender::{Live, Route},
+    store::{delivery, serial},
 };
-
-const URL: &str = "https://shop.example";
-const WAIT: Duration = Duration::from_secs(20);
-
-/// A store that two replicas share.
-struct Store {
-    app: App,
-    _folder: tempfile::TempDir,
-}
-
-impl Store {
-    async fn with_endpoints(ids: &[&str]) -> Self {
-        let url = Secret::new(testkit::servers::test_env().fresh_database().await.unwrap());
-        let database = DatabaseConfig { url, max_connections: 8 };
-        let db = Db::connect(&database, "webhooks").await.unwrap();
-        db::migrate::<Migrator>(&db, "webhooks").await.unwrap();
-        for id in ids {
-            endpoint::create(db.write(), endpoint_row(id)).await.unwrap();
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let clock = platform::Clock::manual(1_800_000_000_000);
-        let bus = EmbeddedBus::open(&folder.path().join("bus.db"), clock.clone()).await.unwrap();
-        let parts = Parts { clock, ..Parts::new(Bus::new(bus)) };
-        let (app, _) = App::new(&config::tests::load(&[]).unwrap(), &parts, db).unwrap();
-        Self { app, _folder: folder }
-    }
-
-    /// An attempt of a delivery to this endpoint that was answered so.
-    async fn finished(&self, delivery_id: &str, endpoint_id: &str, answer: Answer) -> Finished {
-        let route = Route::Shop { base_url: BaseUrl::parse(URL).unwrap(), secrets: Vec::new() };
-        self.finished_by(delivery_row(delivery_id, endpoint_id), route, answer).await
-    }
-
-    async fn finished_by(&self, row: delivery::Model, route: Route, answer: Answer) -> Finished {
-        let job = self.job(&row, route);
-        delivery::create(self.app.db.write(), row).await.unwrap();
-        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
-        Finished { job, attempt: Attempt::Made(attempt) }
-    }
-
-    /// A first attempt that was answered so.
-    fn first(&self, event_id: &str, attempt: i64, answer: Answer) -> Finished {
-        let route = Route::Shop { base_url: BaseUrl::parse(URL).unwrap(), secrets: Vec::new() };
-        let fresh = Fresh {
-            message_id: derive("msg", event_id, ""),
-            instance_id: "ep_1".to_owned(),
-            sealed_body: Vec::new(),
-            created_at_ms: 0,
-            recorded: tokio::sync::oneshot::channel().0,
-        };
-        let row = delivery::Model {
-            attempts: attempt,
-            lease_token: attempt,
-            ..delivery_row(&derive("dly", event_id, "ep_1"), "ep_1")
-        };
-        let job = Job { slot: None, fresh: Some(Box::new(fresh)), ..self.job(&row, route) };
-        let attempt = Attempted { started_at_ms: 0, duration_ms: 1, answer, span: Span::none() };
-        Finished { job, attempt: Attempt::Made(attempt) }
-    }
-
-    /// A first attempt that is open.
-    fn opened(&self, event_id: &str, attempt: i64) -> Finished {
-        let first = self.first(event_id, attempt, Answer::status(204, None));
-        Finished { attempt: Attempt::Open(tokio::sync::oneshot::channel().0), ..first }
-    }
-
-    /// The end of an attempt that was kept while it was open.
-    fn ended(&self, event_id: &str, answer: Answer) -> Finished {
-        let mut first = self.first(event_id, 1, answer);
-        first.job.fresh = None;
-        first
-    }
-
-    fn job(&self, row: &delivery::Model, route: Route) -> Job {
-        Job {
-            lease: Lease::of(row),
-            lease_ends: Instant::now() + WAIT,
-            failures: 0,
-            event: row.event.clone(),
-            place: row.place(),
-            give_up_at_ms: row.give_up_at_ms,
-            recipient: Arc::new(Recipient::new(row.endpoint_id.clone(), route)),
-            body: "{}".into(),
-            trace: TraceContext::default(),
-            slot: self.app.slots.try_take(&row.endpoint_id),
-            fresh: None,
-        }
-    }
-
-    /// Records both batches at once: both wait for the rows of this statement, then both are let go.
-    async fn record_at_once(&self, behind: &str, batches: [Vec<Finished>; 2]) {
-        let replicas = batches.map(|batch| {
-            let app = self.app.clone();
-            async move { app.record(&batch).await.map(drop) }.boxed()
-        });
-        self.at_once(behind, replicas).await;
-    }
-
-    async fn at_once(&self, behind: &str, replicas: [BoxFuture<'static, AppResult<()>>; 2]) {
-        let held = self.app.db.begin().await.unwrap();
-        held.execute_unprepared(behind).await.unwrap();
-        let told = |done: AppResult<()>| done.map_err(|error| format!("{error:?}"));
-        let replicas = replicas.map(|replica| tokio::spawn(replica.map(told)));
-        testkit::eventually("both to wait", WAIT, || self.both_wait()).await.unwrap();
-        drop(held);
-        for replica in replicas {
-            assert_eq!(replica.await.unwrap(), Ok(()));
-        }
-    }
-
-    async fn is_in(&self, delivery_id: &str, state: State) -> bool {
-        delivery::find(self.app.db.read(), delivery_id).await.unwrap().unwrap().is(state)
-    }
-
-    async fn both_wait(&self) -> Option<()> {
-        let sql = "SELECT count(*) AS waiting FROM pg_stat_activity \
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let sql = Statement::from_string(self.app.db.backend(), sql);
-        let row = self.app.db.read().query_one_raw(sql).await.unwrap().unwrap();
-        (row.try_get::<i64>("", "waiting").unwrap() == 2).then_some(())
-    }
-}
-
-fn endpoint_row(id: &str) -> endpoint::Model {
-    endpoint::Model::new(id.to_owned(), &Owner::Instance(id.to_owned()), URL, 0)
-}
-
-fn delivery_row(id: &str, endpoint_id: &str) -> delivery::Model {
-    delivery::Model {
-        id: id.to_owned(),
-        message_id: "msg_1".to_owned(),
-        endpoint_id: endpoint_id.to_owned(),
-        instance_id: endpoint_id.to_owned(),
-        event: "license-issued".to_owned(),
-        state: State::Pending.as_str().to_owned(),
-        attempts: 1,
-        lease_token: 1,
-        failures: 0,
-        next_attempt_at_ms: 0,
-        lease_until_ms: i64::MAX,
-        held_since_ms: None,
-        dead_reason: None,
-        created_at_ms: 0,
-        settled_at_ms: None,
-        kind: "webhook".to_owned(),
-        marketplace_id: None,
-        installation_id: None,
-        serial: None,
-        sequence: None,
-        give_up_at_ms: None,
-    }
-}
 
 /// The app's endpoint, and its Install in flight.
 async fn install_in_flight(store: &Store) -> (delivery::Model, CallbackUrl) {
@@ -219,6 +53,10 @@ fn removal() -> CallbackRequest {
     }
 }
 
+fn issued() -> Told {
+    Told { event: LICENSE_ISSUED, body: "{}".into() }
+}
+
 fn busy() -> Answer {
     Answer::status(429, Some(Duration::from_mins(10)))
 }
@@ -232,7 +70,8 @@ async fn two_replicas_that_one_endpoint_throttles_do_not_wait_for_each_other() {
     ];
     store.record_at_once("SELECT id FROM endpoints FOR UPDATE", batches).await;
     let endpoint = endpoint::find(store.app.db.read(), "ep_1").await.unwrap().unwrap();
-    assert_eq!(endpoint.throttled_until_ms, 1_800_000_600_000);
+    // It asked for 10 minutes; twice the scheduled wait is what it gets.
+    assert_eq!(endpoint.throttled_until_ms, 1_800_000_120_000);
 }
 
 /// Their deliveries name the endpoints in opposite orders, and each has its first when the others are let go.
@@ -314,10 +153,49 @@ async fn an_event_that_comes_again_after_its_record_is_not_told_again() {
     for event_id in ["evt_1", "evt_2"] {
         let again = HandedOut { event_id: event_id.to_owned(), count: 2 };
         // Nobody takes jobs here: told again, it would fail.
-        store.app.tell_license_issued(&again, "ep_1", b"{}".to_vec()).await.unwrap();
+        store.app.tell_instance(&again, "ep_1", issued()).await.unwrap();
     }
     let other = HandedOut { event_id: "evt_3".to_owned(), count: 1 };
-    assert!(store.app.tell_license_issued(&other, "ep_1", b"{}".to_vec()).await.is_err());
+    assert!(store.app.tell_instance(&other, "ep_1", issued()).await.is_err());
+}
+
+/// Of what is told to many, the delivery decides whether it is new and not the message: another hand-out has recorded
+/// some of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_of_a_message_to_many_is_added_and_the_rest_is_late() {
+    let store = Store::with_endpoints(&["ep_1", "ep_2", "ep_3"]).await;
+    let first =
+        |endpoint_id, attempt| store.first_to("evt_1", endpoint_id, attempt, Answer::status(204, None));
+    store.app.record(&[first("ep_1", 1)]).await.unwrap();
+    let again = [first("ep_1", 2), first("ep_2", 2), first("ep_3", 2)];
+    let late = store.app.record(&again).await.unwrap();
+    assert_eq!(again.map(|one| late.has(&one.job)), [true, false, false]);
+    for endpoint_id in ["ep_1", "ep_2", "ep_3"] {
+        let id = derive("dly", "evt_1", endpoint_id);
+        assert!(store.is_in(&id, State::Delivered).await);
+        assert_eq!(attempt::list(store.app.db.read(), &id).await.unwrap().len(), 2, "one was lost or late");
+    }
+}
+
+/// They name the messages in opposite orders, and each has its first when the others are let go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_that_tell_the_same_to_many_do_not_wait_for_each_other() {
+    let store = Store::with_endpoints(&["ep_1", "ep_2"]).await;
+    let first = |(event, endpoint_id)| store.first_to(event, endpoint_id, 1, Answer::status(204, None));
+    let batches = [
+        [("evt_1", "ep_1"), ("evt_2", "ep_1"), ("evt_1", "ep_2"), ("evt_2", "ep_2")].map(first).into(),
+        [("evt_2", "ep_2"), ("evt_1", "ep_2"), ("evt_2", "ep_1"), ("evt_1", "ep_1")].map(first).into(),
+    ];
+    let batches = batches.map(|mut batch: Vec<Finished>| {
+        batch.sort_by(|a, b| a.job.lease.delivery_id.cmp(&b.job.lease.delivery_id));
+        batch
+    });
+    store.record_at_once("LOCK TABLE messages IN EXCLUSIVE MODE", batches).await;
+    for (event_id, endpoint_id) in
+        [("evt_1", "ep_1"), ("evt_2", "ep_1"), ("evt_1", "ep_2"), ("evt_2", "ep_2")]
+    {
+        assert!(store.is_in(&derive("dly", event_id, endpoint_id), State::Delivered).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

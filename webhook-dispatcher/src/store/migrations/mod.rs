@@ -4,6 +4,7 @@ mod m0001_create_deliveries;
 mod m0002_add_callbacks;
 mod m0003_speed;
 mod m0004_endpoints;
+mod m0005_replay;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_add_callbacks::Migration),
             Box::new(m0003_speed::Migration),
             Box::new(m0004_endpoints::Migration),
+            Box::new(m0005_replay::Migration),
         ]
     }
 }

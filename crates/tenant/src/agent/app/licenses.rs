@@ -1,4 +1,5 @@
-//! Whether the licensed apps may run: asked at the start and each day, remembered for when nobody answers.
+//! Whether the licensed apps may run: asked at the start, each day and when the marketplace has changed a licence,
+//! remembered for when nobody answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ impl App {
             let wait = if self.verify_licenses(client).await { EACH } else { AFTER_FAILURE };
             tokio::select! {
                 () = self.clock.sleep(wait) => {}
+                () = self.licenses_in_doubt.notified() => {}
                 () = shutdown.cancelled() => return,
             }
         }

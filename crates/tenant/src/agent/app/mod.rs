@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use platform::{Clock, Ids, Random};
 use semver::Version;
 use thiserror::Error;
+use tokio::sync::Notify;
 use wire::manifest::MarketplaceId;
 
 use super::{
@@ -41,6 +42,8 @@ pub(crate) struct App {
     /// Apart from the plugins: what lies there is never run by the shop's backend.
     statics: Plugins,
     webhooks: Verifier,
+    /// Told when the marketplace has changed a licence of this shop.
+    licenses_in_doubt: Notify,
     clock: Clock,
     random: Random,
 }
@@ -81,6 +84,7 @@ impl App {
             plugins,
             statics,
             webhooks: Verifier::new(config.webhook_secrets.clone()),
+            licenses_in_doubt: Notify::new(),
             clock: config.clock.clone(),
             random: config.random.clone(),
             config,

@@ -1,11 +1,12 @@
-//! Licences that arrive.
+//! What the marketplace tells: licences that arrive, what becomes of them, and what is new.
 
 use axum::http::HeaderMap;
 
 use super::{App, UseCaseError};
 use crate::{
-    agent::domain::{Issued, Taken},
+    agent::domain::{Issued, State, Taken},
     client::IssuedLicense,
+    webhook::{Delivery, InstallationChanged, ReleasePublished},
 };
 
 impl App {
@@ -20,6 +21,51 @@ impl App {
             license_key: delivery.body.license_key.to_string(),
         };
         Ok(self.state.change(|state| state.take_delivery(issued, now_ms)).await?)
+    }
+
+    /// Takes what was done to a licence: if it is one of this shop, the marketplace is asked at once how it stands. True:
+    /// it was news.
+    pub(crate) async fn receive_change(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<bool, UseCaseError> {
+        let now_ms = self.now_ms();
+        let Delivery { id, body } = self.webhooks.license_changed(headers, body, now_ms.div_euclid(1000))?;
+        let key = body.license_key.to_string();
+        let take =
+            |state: &mut State| state.is_first(&id, now_ms) && state.has_license(&body.marketplace_id, &key);
+        let is_news = self.state.change(take).await?;
+        if is_news {
+            self.licenses_in_doubt.notify_one();
+        }
+        Ok(is_news)
+    }
+
+    /// Takes news of a release. What is newer is asked of the marketplace with each page that shows it, so whoever waits
+    /// for a change looks again.
+    pub(crate) async fn receive_release(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<ReleasePublished, UseCaseError> {
+        let now_ms = self.now_ms();
+        let Delivery { id, body } =
+            self.webhooks.release_published(headers, body, now_ms.div_euclid(1000))?;
+        self.state.change(|state| state.is_first(&id, now_ms)).await?;
+        Ok(body)
+    }
+
+    /// The same of an installation.
+    pub(crate) async fn receive_installation(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<InstallationChanged, UseCaseError> {
+        let now_ms = self.now_ms();
+        let told = self.webhooks.installation_changed(headers, body, now_ms.div_euclid(1000))?;
+        self.state.change(|state| state.is_first(&told.id, now_ms)).await?;
+        Ok(told.body)
     }
 
     /// Asks the marketplace for this shop's licences: the way back when a webhook never came. Says how many were new.

@@ -132,11 +132,21 @@ impl State {
 
     /// Takes a webhook once, whatever is repeated.
     pub(crate) fn take_delivery(&mut self, issued: Issued, now_ms: i64) -> Taken {
-        self.seen.retain(|_, at_ms| now_ms - *at_ms < SEEN_LIFE_MS);
-        if self.seen.insert(issued.id.clone(), now_ms).is_some() {
+        if !self.is_first(&issued.id, now_ms) {
             return Taken::Known;
         }
         self.take_license(issued, now_ms)
+    }
+
+    /// Notes the webhook's id; false: it has come before.
+    pub(crate) fn is_first(&mut self, id: &str, now_ms: i64) -> bool {
+        self.seen.retain(|_, at_ms| now_ms - *at_ms < SEEN_LIFE_MS);
+        self.seen.insert(id.to_owned(), now_ms).is_none()
+    }
+
+    /// Whether this is the key of the app's licence here.
+    pub(crate) fn has_license(&self, app: &MarketplaceId, key: &str) -> bool {
+        self.licenses.get(app).is_some_and(|known| known.key == key)
     }
 
     /// Installs what answers a checkout of this shop, and asks about everything else (contracts.md section 3).

@@ -56,6 +56,11 @@ fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::known_host_only));
     Router::new()
         .route("/admin/marketplace/license-issued", post(webhook::license_issued))
+        .route("/admin/marketplace/license-revoked", post(webhook::license_changed))
+        .route("/admin/marketplace/license-suspended", post(webhook::license_changed))
+        .route("/admin/marketplace/license-reinstated", post(webhook::license_changed))
+        .route("/admin/marketplace/release-published", post(webhook::release_published))
+        .route("/admin/marketplace/installation-changed", post(webhook::installation_changed))
         .route("/assets/style.css", get(assets::style))
         .route("/healthz", get(async || "ok"))
         .merge(administrator)
