@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, serve};
+use crate::{demo, keys, serve};
 
 /// A self-hosted, federated app marketplace, in one process.
 ///
@@ -18,6 +18,7 @@ pub struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
+    Keys(keys::KeysArgs),
 }
 
 impl Cli {
@@ -26,6 +27,7 @@ impl Cli {
         match self.command.unwrap_or_else(|| Command::Demo(demo::DemoArgs::default())) {
             Command::Demo(args) => demo::run(args).await,
             Command::Serve(args) => serve::run(args).await,
+            Command::Keys(args) => keys::run(&args),
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod assembly;
 pub mod cli;
 pub mod demo;
 mod health;
+mod keys;
 mod private;
 pub mod secrets;
 pub mod serve;

@@ -34,13 +34,16 @@ pub(crate) fn find<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>
 
 /// Writes the file with mode 0600, durably, in place of what was there.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
+    write_text(path, &(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// The same for what is text.
+pub(crate) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("a file needs a folder")?;
-    let text = serde_json::to_vec_pretty(value)?;
     let replace = || -> std::io::Result<()> {
         // A temporary file has mode 0600 from its first moment.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&text)?;
-        file.write_all(b"\n")?;
+        file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         File::open(folder)?.sync_all()
