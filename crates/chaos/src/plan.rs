@@ -46,7 +46,8 @@ pub struct Form {
     pub shops: usize,
     /// Every shop but the lost cause buys every app.
     pub apps: usize,
-    /// The lost cause buys so many, in the first half: its circuit is open, so that they die one attempt after the other.
+    /// The lost cause buys so many, in the first half: its circuit is open, so that they die one attempt after the other,
+    /// which takes half a minute each and more.
     pub lost_sales: usize,
     /// Of so many sales, the operator acts on the licence of one.
     pub sales_per_case: usize,
@@ -69,7 +70,7 @@ impl Form {
             scale: 1.0,
             shops: 31,
             apps: sales.div_ceil(30),
-            lost_sales: 5,
+            lost_sales: usize::try_from(length.as_secs() / 60).map_or(5, |minutes| minutes.clamp(2, 5)),
             sales_per_case: 6,
             hosted: 4,
             schedule: vec![1, 1, 2, 3, 4, 5, 6, 7, 8, 8],
