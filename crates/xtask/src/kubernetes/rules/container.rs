@@ -54,12 +54,11 @@ fn image(container: &Value) -> Vec<&'static str> {
     let (path, digest) = image.split_once('@').map_or((image, None), |(path, digest)| (path, Some(digest)));
     let name = path.rsplit('/').next().unwrap_or_default();
     match (digest, name.split_once(':')) {
-        (Some(_), _) => vec![],
         (None, None) => vec!["its image has no tag, which means `latest`; name a version or a digest"],
         (None, Some((_, "latest"))) => {
             vec!["its image is `latest`, which changes by itself; name a version or a digest"]
         }
-        (None, Some(_)) => vec![],
+        (Some(_), _) | (None, Some(_)) => vec![],
     }
 }
 

@@ -49,7 +49,7 @@ fn drain_seconds(container: &Value, objects: &[Object]) -> u64 {
         let map = objects.iter().find(|object| object.kind() == "ConfigMap" && object.name() == name)?;
         map.at("/data").get(DRAIN_VARIABLE)
     };
-    let from_maps = items(at(container, "/envFrom")).iter().filter_map(of_map).last();
+    let from_maps = items(at(container, "/envFrom")).iter().filter_map(of_map).next_back();
     let value = own.map(|variable| at(variable, "/value")).or(from_maps).and_then(Value::as_str);
     value.and_then(|text| text.parse().ok()).unwrap_or(DRAIN)
 }
