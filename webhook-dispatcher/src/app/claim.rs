@@ -85,8 +85,7 @@ impl App {
             else {
                 continue;
             };
-            let rate = endpoints.get(endpoint_id).and_then(endpoint::Model::rate);
-            match self.slot_of_claimed(&delivery, rate) {
+            match self.slot_of_claimed(&delivery, endpoints.get(endpoint_id)) {
                 Ok(slot) => {
                     let job = self.job(&delivery, Arc::clone(recipient), message, (slot, begun));
                     jobs.extend(job.map(|job| Job { is_probe, ..job }));
@@ -98,11 +97,18 @@ impl App {
         Ok(jobs)
     }
 
-    /// Room for the attempt. An error: a fresh message took the last slot meanwhile, or the endpoint has all that its
-    /// rate permits; when the delivery is due again.
-    fn slot_of_claimed(&self, delivery: &delivery::Model, rate: Option<u32>) -> Result<Slot, i64> {
+    /// Room for the attempt. An error: the endpoint was disabled or has moved meanwhile, a fresh message took the last
+    /// slot, or the endpoint has all that its rate permits; when the delivery is due again.
+    fn slot_of_claimed(
+        &self,
+        delivery: &delivery::Model,
+        endpoint: Option<&endpoint::Model>,
+    ) -> Result<Slot, i64> {
+        if endpoint.is_some_and(|endpoint| endpoint.holds(&delivery.event)) {
+            return Err(delivery.next_attempt_at_ms);
+        }
         let slot = self.slots.try_take(&delivery.endpoint_id).ok_or(delivery.next_attempt_at_ms)?;
-        slot.permits(rate, self.clock.now_ms())?;
+        slot.permits(endpoint.and_then(endpoint::Model::rate), self.clock.now_ms())?;
         Ok(slot)
     }
 
