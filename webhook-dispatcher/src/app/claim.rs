@@ -40,7 +40,9 @@ impl App {
         let tx = self.db.begin().await?;
         let (now_ms, busy) = (self.clock.now_ms(), self.slots.busy());
         let lease_ms = millis(self.rules.lease);
-        let claimed = lease::claim(&*tx, &Claim { now_ms, lease_ms, limit, busy: &busy }).await?;
+        let mut claimed = lease::claim(&*tx, &Claim { now_ms, lease_ms, limit, busy: &busy }).await?;
+        // Stores answer them in any order; where there is room for one, it is for the longest due.
+        claimed.sort_unstable_by(|a, b| (a.next_attempt_at_ms, &a.id).cmp(&(b.next_attempt_at_ms, &b.id)));
         if claimed.is_empty() {
             return Ok(claimed);
         }

@@ -105,6 +105,12 @@ async fn reaches(dispatcher: &Dispatcher, event: &str, state: &str) -> DeliveryD
     newest(dispatcher, event, state, |it| it.delivery.as_ref().unwrap().state == state).await
 }
 
+/// The shop is somewhere else, a second later, so that of two questions it is clear which one is newer.
+async fn move_shop(dispatcher: &Dispatcher, new: &Receiver, revision: u32) {
+    dispatcher.clock.advance(Duration::from_secs(1));
+    dispatcher.tenant_changed(dispatcher.tenant("inst_1", &new.url(), revision)).await;
+}
+
 /// Lets the time pass until the verification, of which so many attempts were made, is tried again.
 async fn pass_until_asked_again(dispatcher: &Dispatcher, attempts: usize) {
     let failed = newest(dispatcher, VERIFICATION, "the failure", |it| it.attempts.len() == attempts).await;
@@ -179,7 +185,7 @@ async fn a_shop_that_moves_is_verified_anew(dispatcher: Dispatcher) {
     verified(&dispatcher).await;
     let new = Receiver::start().await.unwrap();
     new.script([Answer::status(500)]);
-    dispatcher.tenant_changed(dispatcher.tenant("inst_1", &new.url(), 2)).await;
+    move_shop(&dispatcher, &new, 2).await;
     let moved = endpoint(&dispatcher, "the move", |it| it.base_url == new.url()).await;
     assert_eq!((moved.state.as_str(), moved.verified_at_ms), ("unverified", None));
     dispatcher.issue("inst_1").await;
@@ -207,7 +213,7 @@ async fn a_success_at_the_old_url_verifies_nothing(dispatcher: Dispatcher) {
     let first = deliveries_of(&dispatcher, VERIFICATION).await.remove(0).delivery_id;
     let new = Receiver::start().await.unwrap();
     new.answer(Answer::status(500));
-    dispatcher.tenant_changed(dispatcher.tenant("inst_1", &new.url(), 2)).await;
+    move_shop(&dispatcher, &new, 2).await;
     new.wait_for_count(1, WAIT).await.unwrap();
     let late = || async {
         let first = dispatcher.delivery(&first).await;
@@ -233,7 +239,7 @@ async fn what_one_replica_must_verify_the_other_holds(dispatcher: Dispatcher) {
     }
     let new = Receiver::start().await.unwrap();
     new.answer(Answer::status(500));
-    dispatcher.tenant_changed(dispatcher.tenant("inst_1", &new.url(), 2)).await;
+    move_shop(&dispatcher, &new, 2).await;
     dispatcher.changes_announced(3).await;
     dispatcher.kill_first();
     // The notice and what is told come on two ways, so one may overtake the other; but soon, all is held.
@@ -305,7 +311,7 @@ async fn a_shop_that_is_disabled_is_asked_when_it_is_enabled(dispatcher: Dispatc
 
     // Another URL lifts that, and is asked itself.
     let new = Receiver::start().await.unwrap();
-    dispatcher.tenant_changed(dispatcher.tenant("inst_1", &new.url(), 3)).await;
+    move_shop(&dispatcher, &new, 3).await;
     verified(&dispatcher).await;
     reaches(&dispatcher, ISSUED, "delivered").await;
     assert_eq!(events(&new.requests()), [VERIFICATION, ISSUED]);
