@@ -2,6 +2,7 @@
 
 mod around;
 mod buy;
+mod forward;
 mod guest_book;
 mod marketplace;
 mod operator;
@@ -14,6 +15,7 @@ mod words;
 
 use std::{env, path::PathBuf, time::Duration};
 
+use around::Told;
 use buy::Stopwatch;
 use clap::Args;
 pub use guest_book::NextRelease;
@@ -51,6 +53,9 @@ pub struct DemoArgs {
     /// file says; `cargo xtask up` writes it.
     #[arg(long, value_name = "FILE", hide_short_help = true, conflicts_with_all = ["port_base", "ephemeral"])]
     around: Option<PathBuf>,
+    /// The same, as the variables MERCATO__… say; docker-compose.yml sets them.
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["port_base", "ephemeral", "around"])]
+    around_env: bool,
     /// Tell what happens inside, on standard error.
     #[arg(long, short)]
     verbose: bool,
@@ -98,10 +103,15 @@ impl DemoArgs {
         shutdown: Shutdown,
     ) -> anyhow::Result<Running> {
         let options = self.options(throw_away);
-        match &self.around {
-            Some(file) => around::start(file, &options.data, shutdown).await,
+        match self.told() {
+            Some(told) => around::start(&told, &options.data, shutdown).await,
             None => start(options, Some(telemetry), shutdown).await,
         }
+    }
+
+    fn told(&self) -> Option<Told> {
+        let file = self.around.clone().map(Told::File);
+        file.or_else(|| self.around_env.then_some(Told::Environment))
     }
 
     fn options(&self, throw_away: Option<PathBuf>) -> Options {

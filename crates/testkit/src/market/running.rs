@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, process::ExitStatus, time::Duration};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use super::{
     Admin, Backing, FiveProcesses, Keys, Options, Plan, Service, Shop, Stripe,
+    deployed::{DEPLOYMENT, Deployed},
     folder::Folder,
     one::{self, OneProcess, Place},
 };
@@ -20,7 +21,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(45);
 /// In which form the marketplace runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topology {
-    /// The five services on PostgreSQL, NATS and Valkey.
+    /// The five services on PostgreSQL, NATS and Valkey, as processes or as the containers that the environment names.
     FiveProcesses,
     /// `mercato serve` on its embedded parts.
     OneProcess,
@@ -45,7 +46,10 @@ pub struct Market {
 enum Form {
     Five(Box<Five>),
     One(Box<OneProcess>),
+    Deployed(Box<Deployed>),
 }
+
+const IN_CONTAINERS: &str = "in a deployment its services are containers, not processes of this machine";
 
 #[derive(Debug)]
 struct Five {
@@ -58,7 +62,10 @@ impl Market {
     /// Starts one, empty, and waits until every process is ready.
     pub async fn start(topology: Topology, options: Options) -> anyhow::Result<Self> {
         match topology {
-            Topology::FiveProcesses => Self::start_five(options).await,
+            Topology::FiveProcesses => match Deployed::find()? {
+                Some(deployed) => Self::use_deployed(deployed, options).await,
+                None => Self::start_five(options).await,
+            },
             Topology::OneProcess => Self::start_one(options).await,
         }
     }
@@ -79,6 +86,13 @@ impl Market {
         Ok(Self { stripe, form: Form::Five(Box::new(Five { processes, nats, valkey })), keys, folder })
     }
 
+    async fn use_deployed(deployed: Deployed, options: Options) -> anyhow::Result<Self> {
+        deployed.configure(&options).await.context("the deployment")?;
+        let (keys, folder) = (deployed.keys(), Folder::new()?);
+        let stripe = Stripe::at(&deployed.stripe_url, &keys)?;
+        Ok(Self { stripe, form: Form::Deployed(Box::new(deployed)), keys, folder })
+    }
+
     async fn start_one(options: Options) -> anyhow::Result<Self> {
         let (mut keys, folder, place) = (Keys::generate(), Folder::new()?, Place::free()?);
         let webhook_url = format!("{}/stripe/webhook", place.payments_url());
@@ -94,6 +108,7 @@ impl Market {
         match &self.form {
             Form::Five(five) => five.processes.gateway_url(),
             Form::One(one) => one.place.gateway_url(),
+            Form::Deployed(deployed) => deployed.gateway_url.clone(),
         }
     }
 
@@ -103,6 +118,16 @@ impl Market {
         match &self.form {
             Form::Five(five) => five.processes.payments_url(),
             Form::One(one) => one.place.payments_url(),
+            Form::Deployed(deployed) => deployed.payments_url.clone(),
+        }
+    }
+
+    /// A name that nobody else has where others use the marketplace too.
+    #[must_use]
+    pub fn unique(&self, name: &str) -> String {
+        match &self.form {
+            Form::Five(_) | Form::One(_) => name.to_owned(),
+            Form::Deployed(deployed) => format!("{name}-{}", deployed.tag),
         }
     }
 
@@ -133,6 +158,7 @@ impl Market {
         match &mut self.form {
             Form::Five(five) => five.processes.process(service),
             Form::One(one) => Ok(&mut one.process),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
@@ -156,10 +182,33 @@ impl Market {
         self.nats()?.server().restart().await
     }
 
+    /// `kill -9` of a container, by its name in docker-compose.yml; fails where there are only processes.
+    pub async fn kill_container(&self, name: &str) -> anyhow::Result<()> {
+        self.deployed()?.kill(name).await
+    }
+
+    /// Starts a container again that was killed.
+    pub async fn start_container(&self, name: &str) -> anyhow::Result<()> {
+        self.deployed()?.start(name).await
+    }
+
+    /// Waits until every container of a deployment is ready.
+    pub async fn until_containers_are_ready(&self) -> anyhow::Result<()> {
+        self.deployed()?.until_ready().await
+    }
+
+    fn deployed(&self) -> anyhow::Result<&Deployed> {
+        match &self.form {
+            Form::Deployed(deployed) => Ok(deployed),
+            Form::Five(_) | Form::One(_) => bail!("{DEPLOYMENT} names no deployment: there are no containers"),
+        }
+    }
+
     fn nats(&mut self) -> anyhow::Result<&mut Nats> {
         match &mut self.form {
             Form::Five(five) => Ok(&mut five.nats),
             Form::One(_) => bail!("in one process the bus is a file; kill the process instead"),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
@@ -168,6 +217,7 @@ impl Market {
         match &mut self.form {
             Form::Five(five) => five.valkey.server().kill(),
             Form::One(_) => bail!("in one process there is no Redis"),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
@@ -180,6 +230,7 @@ impl Market {
                 processes.map(|(service, process)| (service.to_string(), process.output())).collect()
             }
             Form::One(one) => [(one::NAME.to_owned(), one.log())].into(),
+            Form::Deployed(deployed) => deployed.logs(),
         }
     }
 
@@ -197,6 +248,7 @@ impl Market {
                 five.processes.processes().map(|(service, process)| of(service.name(), process)).collect()
             }
             Form::One(one) => Ok([of(one::NAME, &one.process)?].into()),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
@@ -205,6 +257,7 @@ impl Market {
         match &mut self.form {
             Form::Five(five) => five.processes.stop().await,
             Form::One(one) => Ok([(one::NAME.to_owned(), one.process.stop(STOP_LIMIT).await?)].into()),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 }
