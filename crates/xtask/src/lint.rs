@@ -4,7 +4,7 @@ use anyhow::bail;
 use testkit::paths;
 
 use crate::{
-    rules,
+    compose, rules,
     run::{Steps, cargo, program, succeed},
     tools,
 };
@@ -16,7 +16,8 @@ Checks what can be checked without running the code:
 2. the project's own rules: a service's rooms and their sizes, what the domain may not name, that services don't depend
    on each other, that every crate takes versions and lints from the workspace, that nothing is left undone;
 3. clippy, for all targets, warnings are errors;
-4. dependencies: banned crates, licences and sources (`cargo deny`; installed into the target directory if missing).
+4. dependencies: banned crates, licences and sources (`cargo deny`; installed into the target directory if missing);
+5. docker-compose.yml, as docker-compose reads it (Debian's is installed if there is none).
 
 The rules are written and tested in crates/xtask/src/rules. The reasons are in ARCHITECTURE.md.";
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         let clippy = ["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"];
         steps.step("clippy", succeed(cargo(&clippy))).await;
         steps.step("dependencies", dependencies()).await;
+        steps.step("docker-compose.yml", compose::check_file()).await;
     }
     steps.close()
 }

@@ -139,7 +139,6 @@ impl Services {
     }
 }
 
-
 /// A container listens on every address; its ports are published on the host's own.
 fn seen_by_browsers(listen: SocketAddr) -> String {
     if listen.ip().is_unspecified() {
@@ -178,7 +177,10 @@ mod tests {
     #[test]
     fn in_a_container_browsers_and_services_reach_it_by_different_names() {
         let urls = services(&[("KNOWN_AS", "demo")]).urls("0.0.0.0:8091".parse().unwrap());
-        assert_eq!((urls.shop.as_str(), urls.stripe.as_str()), ("http://localhost:8090", "http://localhost:12111"));
+        assert_eq!(
+            (urls.shop.as_str(), urls.stripe.as_str()),
+            ("http://localhost:8090", "http://localhost:12111")
+        );
         assert_eq!(urls.shop_for_services, "http://demo:8090");
         assert_eq!(
             (urls.hosted.as_str(), urls.hosted_for_services.as_str()),
@@ -190,7 +192,10 @@ mod tests {
     fn on_one_machine_everybody_uses_the_same_address() {
         let services = services(&[("SHOP_LISTEN", "127.0.0.1:4")]);
         let urls = services.urls("127.0.0.1:5".parse().unwrap());
-        assert_eq!((urls.shop.as_str(), urls.shop_for_services.as_str()), ("http://127.0.0.1:4", "http://127.0.0.1:4"));
+        assert_eq!(
+            (urls.shop.as_str(), urls.shop_for_services.as_str()),
+            ("http://127.0.0.1:4", "http://127.0.0.1:4")
+        );
         assert_eq!(urls.hosted, urls.hosted_for_services);
     }
 }

@@ -76,7 +76,11 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 
 async fn stay_open(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -> anyhow::Result<()> {
     let running = args.start(None, telemetry, shutdown).await?;
-    words::welcome(&running.demo);
+    if args.around_env {
+        words::places(&running.demo)
+    } else {
+        words::welcome(&running.demo)
+    }
     running.until_stopped().await
 }
 

@@ -1,6 +1,12 @@
 //! A marketplace that is there already: the containers of docker-compose.yml, spoken to at their published ports.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
@@ -108,38 +114,47 @@ impl Deployed {
     }
 
     /// `kill -9` of a container, by the name of its service in docker-compose.yml.
-    pub(super) async fn kill(&self, container: &str) -> anyhow::Result<()> {
-        self.compose(&["kill", "-s", "SIGKILL", container]).await.map(drop)
+    pub(super) fn kill(&self, container: &str) -> anyhow::Result<()> {
+        self.compose_now(&["kill", "-s", "SIGKILL", container]).map(drop)
     }
 
-    /// Starts a container that was killed.
+    /// Starts a container that was killed, and waits until all are ready.
     pub(super) async fn start(&self, container: &str) -> anyhow::Result<()> {
-        self.compose(&["start", container]).await.map(drop)
+        self.compose(&["start", container]).await?;
+        self.until_ready().await
     }
 
     /// What each service has written so far, by its name.
     pub(super) fn logs(&self) -> BTreeMap<String, String> {
         let written = |service: Service| {
-            let mut command = std::process::Command::new(&self.compose[0]);
-            command.args(&self.compose[1..]).args(["logs", "--no-color", service.name()]);
-            let output = command.current_dir(paths::workspace_root()).output();
-            let text = output.map_or_else(|error| error.to_string(), |output| {
-                String::from_utf8_lossy(&output.stdout).into_owned()
-            });
-            (service.to_string(), text)
+            let logs = self.compose_now(&["logs", "--no-color", service.name()]);
+            (service.to_string(), logs.unwrap_or_else(|error| error.to_string()))
         };
         Service::ALL.into_iter().map(written).collect()
     }
 
     async fn compose(&self, args: &[&str]) -> anyhow::Result<String> {
-        let (program, options) = self.compose.split_first().context("`compose` names no program")?;
-        let mut command = Command::new(program);
-        command.args(options).args(args).current_dir(paths::workspace_root()).kill_on_drop(true);
-        let output = command.output().await.with_context(|| format!("{program} can't be run"))?;
-        let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        ensure!(output.status.success(), "`{program} {}` ended with {}:\n{errors}", args.join(" "), output.status);
-        Ok(said.into_owned())
+        let mut command = Command::from(self.command(args)?);
+        said(args, command.kill_on_drop(true).output().await)
     }
+
+    fn compose_now(&self, args: &[&str]) -> anyhow::Result<String> {
+        said(args, self.command(args)?.output())
+    }
+
+    fn command(&self, args: &[&str]) -> anyhow::Result<std::process::Command> {
+        let (program, options) = self.compose.split_first().context("`compose` names no program")?;
+        let mut command = std::process::Command::new(program);
+        command.args(options).args(args).current_dir(paths::workspace_root()).stdin(Stdio::null());
+        Ok(command)
+    }
+}
+
+fn said(args: &[&str], ran: io::Result<Output>) -> anyhow::Result<String> {
+    let output = ran.context("the program that manages the containers can't be run")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{}` ended with {}:\n{errors}", args.join(" "), output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// What a service is told in addition to what docker-compose.yml says.

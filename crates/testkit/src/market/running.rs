@@ -49,6 +49,8 @@ enum Form {
     Deployed(Box<Deployed>),
 }
 
+/// Its name in docker-compose.yml.
+const BUS: &str = "nats";
 const IN_CONTAINERS: &str = "in a deployment its services are containers, not processes of this machine";
 
 #[derive(Debug)]
@@ -164,43 +166,58 @@ impl Market {
 
     /// `kill -9` of the process that a service runs in.
     pub fn kill(&mut self, service: Service) -> anyhow::Result<()> {
-        self.process(service)?.kill()
+        match &self.form {
+            Form::Deployed(deployed) => deployed.kill(service.name()),
+            Form::Five(_) | Form::One(_) => self.process(service)?.kill(),
+        }
     }
 
     /// Starts the process that a service runs in again, on the same ports and data, and waits until it is ready.
     pub async fn restart(&mut self, service: Service) -> anyhow::Result<()> {
-        self.process(service)?.restart().await
+        match &self.form {
+            Form::Deployed(deployed) => deployed.start(service.name()).await,
+            Form::Five(_) | Form::One(_) => self.process(service)?.restart().await,
+        }
     }
 
     /// `kill -9` of the bus; fails in one process, where the bus is a file.
     pub fn kill_bus(&mut self) -> anyhow::Result<()> {
-        self.nats()?.server().kill()
+        match &self.form {
+            Form::Deployed(deployed) => deployed.kill(BUS),
+            Form::Five(_) | Form::One(_) => self.nats()?.server().kill(),
+        }
     }
 
     /// Starts the bus again on the same port and data, and waits until it answers.
     pub async fn restart_bus(&mut self) -> anyhow::Result<()> {
-        self.nats()?.server().restart().await
+        match &self.form {
+            Form::Deployed(deployed) => deployed.start(BUS).await,
+            Form::Five(_) | Form::One(_) => self.nats()?.server().restart().await,
+        }
+    }
+
+    /// Whether it is one of containers, in which the stores can be killed too.
+    #[must_use]
+    pub fn has_containers(&self) -> bool {
+        matches!(self.form, Form::Deployed(_))
     }
 
     /// `kill -9` of a container, by its name in docker-compose.yml; fails where there are only processes.
-    pub async fn kill_container(&self, name: &str) -> anyhow::Result<()> {
-        self.deployed()?.kill(name).await
+    pub fn kill_container(&self, name: &str) -> anyhow::Result<()> {
+        self.deployed()?.kill(name)
     }
 
-    /// Starts a container again that was killed.
+    /// Starts a container again that was killed, and waits until every service is ready.
     pub async fn start_container(&self, name: &str) -> anyhow::Result<()> {
         self.deployed()?.start(name).await
-    }
-
-    /// Waits until every container of a deployment is ready.
-    pub async fn until_containers_are_ready(&self) -> anyhow::Result<()> {
-        self.deployed()?.until_ready().await
     }
 
     fn deployed(&self) -> anyhow::Result<&Deployed> {
         match &self.form {
             Form::Deployed(deployed) => Ok(deployed),
-            Form::Five(_) | Form::One(_) => bail!("{DEPLOYMENT} names no deployment: there are no containers"),
+            Form::Five(_) | Form::One(_) => {
+                bail!("{DEPLOYMENT} names no deployment: there are no containers")
+            }
         }
     }
 

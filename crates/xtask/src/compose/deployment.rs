@@ -61,7 +61,8 @@ impl<'a> Deployment<'a> {
         // What an interrupted run has left would be met with the keys of this one.
         self.down().await?;
         succeed(self.compose(&["up", "--detach", "--no-build"])).await?;
-        let told = async || output(self.compose(&["exec", "-T", "demo", "cat", "/data/demo.json"])).await.ok();
+        let told =
+            async || output(self.compose(&["exec", "-T", "demo", "cat", "/data/demo.json"])).await.ok();
         let demo: Value = serde_json::from_str(&eventually("the demo", UP_LIMIT, told).await?)?;
         fs::write(self.file(), self.tell(&demo).to_string())?;
         Ok(())
@@ -84,12 +85,13 @@ impl<'a> Deployment<'a> {
     /// The suite that also runs over processes, one area after the other: each may want other settings.
     pub(super) async fn play_scenarios(&self, only: Option<&str>) -> anyhow::Result<()> {
         let area = only.map_or_else(|| "in_five_processes".to_owned(), |area| format!("{area}::in_five"));
-        let args = ["test", "--workspace", "--test", "scenarios", &area, "--", "--test-threads=1", "--nocapture"];
+        let args =
+            ["test", "--workspace", "--test", "scenarios", &area, "--", "--test-threads=1", "--nocapture"];
         succeed(self.test(&args).await?).await
     }
 
     pub(super) async fn play_kills(&self) -> anyhow::Result<()> {
-        let args = ["test", "--workspace", "--test", "compose", "--", "--test-threads=1", "--nocapture"];
+        let args = ["test", "--workspace", "--test", "kill", "--", "--test-threads=1", "--nocapture"];
         succeed(self.test(&args).await?).await
     }
 
@@ -109,7 +111,10 @@ impl<'a> Deployment<'a> {
     /// What each container has written, in a file.
     pub(super) async fn keep_logs(&self) -> anyhow::Result<()> {
         let (ps, logs) = (self.compose(&["ps", "--all"]), self.compose(&["logs", "--no-color"]));
-        fs::write(self.folder.join("containers.log"), output(ps).await.unwrap_or_else(|error| error.to_string()))?;
+        fs::write(
+            self.folder.join("containers.log"),
+            output(ps).await.unwrap_or_else(|error| error.to_string()),
+        )?;
         let file = self.folder.join("services.log");
         fs::write(&file, output(logs).await.unwrap_or_else(|error| error.to_string()))?;
         eprintln!("what the containers wrote: {}", file.display());
@@ -126,9 +131,11 @@ impl<'a> Deployment<'a> {
     }
 
     fn compose(&self, args: &[&str]) -> Command {
-        let (first, rest) = self.engine.compose().split_first().map_or(("docker-compose".as_ref(), &[][..]), |it| {
-            (it.0.as_os_str(), it.1)
-        });
+        let (first, rest) = self
+            .engine
+            .compose()
+            .split_first()
+            .map_or(("docker-compose".as_ref(), &[][..]), |it| (it.0.as_os_str(), it.1));
         let mut command = self.engine.tell(program(first, &[]));
         command.args(rest).args(args).envs(self.vars.iter().cloned());
         command

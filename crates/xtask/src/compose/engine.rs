@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 use crate::{run::program, tools};
 
+const BUILDKIT: &str = "DOCKER_BUILDKIT";
 const START_LIMIT: Duration = Duration::from_mins(1);
 /// It stops what containers are left, each within its own time.
 const STOP_LIMIT: Duration = Duration::from_mins(2);
@@ -46,7 +47,8 @@ impl Engine {
         let own = start(&folder, &socket)?;
         // Debian's client, of the same version as the engine.
         let docker = Some(PathBuf::from("/usr/bin/docker")).filter(|path| path.is_file());
-        let docker = docker.or_else(|| tools::find("docker")).context("there is no `docker`")?.into_os_string();
+        let docker =
+            docker.or_else(|| tools::find("docker")).context("there is no `docker`")?.into_os_string();
         let vars = vec![("DOCKER_HOST", socket)];
         let ready = async || answers(&docker, &vars).await.then_some(());
         eventually("the engine", START_LIMIT, ready).await?;
@@ -58,7 +60,11 @@ impl Engine {
         vars: Vec<(&'static str, OsString)>,
         own: Option<Running>,
     ) -> anyhow::Result<Self> {
-        let compose = compose(&docker).await?;
+        let compose = compose().await?;
+        let mut vars = vars;
+        if std::env::var_os(BUILDKIT).is_none() && !has_buildkit_unasked(&docker, &vars).await? {
+            vars.push((BUILDKIT, "1".into()));
+        }
         Ok(Self { docker, compose, vars, own })
     }
 
@@ -98,7 +104,7 @@ impl Engine {
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         let Some(mut own) = self.own else { return Ok(()) };
         own.signal(Signal::TERM)?;
-        let ended = async || own.ended().transpose();
+        let ended = || std::future::ready(own.ended().transpose());
         eventually("the engine's end", STOP_LIMIT, ended).await??;
         Ok(())
     }
@@ -107,18 +113,15 @@ impl Engine {
 fn start(folder: &Path, socket: &OsString) -> anyhow::Result<Running> {
     let dockerd = tools::find("dockerd").context("there is no `dockerd`")?;
     let option = |name: &str, at: &str| OsString::from(format!("--{name}={}", folder.join(at).display()));
-    let host = [OsString::from("--host"), socket.clone()];
     let args = [
+        OsString::from("--host"),
+        socket.clone(),
         option("data-root", "engine"),
         option("exec-root", "engine-run"),
         option("pidfile", "engine.pid"),
         OsString::from(format!("--mtu={}", mtu())),
     ];
-    let mut daemon = Program::new(dockerd);
-    for arg in host.iter().chain(&args) {
-        daemon = daemon.args([arg.to_string_lossy()]);
-    }
-    daemon.log(&folder.join("engine.log")).spawn()
+    Program::new(dockerd).args(args).log(&folder.join("engine.log")).spawn()
 }
 
 /// What fits through the interface that leads out: containers that send more would wait for answers in vain.
@@ -137,12 +140,24 @@ async fn answers(docker: &std::ffi::OsStr, vars: &[(&'static str, OsString)]) ->
     output(ask).await.is_ok()
 }
 
-async fn compose(docker: &OsString) -> anyhow::Result<Vec<OsString>> {
+/// Clients older than 23 bring BuildKit, but build without it if nothing is said: every stage, needed or not.
+async fn has_buildkit_unasked(docker: &OsString, vars: &[(&'static str, OsString)]) -> anyhow::Result<bool> {
+    let mut ask = program(docker, &["version", "--format", "{{.Client.Version}}"]);
+    ask.envs(vars.iter().cloned());
+    let version = output(ask).await?;
+    let major: u32 = version.split('.').next().and_then(|major| major.trim().parse().ok()).unwrap_or(0);
+    Ok(major >= 23)
+}
+
+/// docker-compose, or what takes its place; Debian's is installed where there is neither.
+pub(super) async fn compose() -> anyhow::Result<Vec<OsString>> {
     if let Some(found) = tools::find("docker-compose") {
         return Ok(vec![found.into()]);
     }
-    if output(program(docker, &["compose", "version"])).await.is_ok() {
-        return Ok(vec![docker.clone(), "compose".into()]);
+    if let Some(docker) = tools::find("docker")
+        && output(program(&docker, &["compose", "version"])).await.is_ok()
+    {
+        return Ok(vec![docker.into(), "compose".into()]);
     }
     let installed = tools::debian("docker-compose", "docker-compose").await;
     Ok(vec![installed.context("neither docker-compose nor `docker compose` is there")?.into()])

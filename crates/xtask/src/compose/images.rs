@@ -46,7 +46,9 @@ pub(super) async fn provide(engine: &Engine) -> anyhow::Result<()> {
 
 /// An image of the programs that cargo builds here.
 pub(super) async fn from_here(engine: &Engine) -> anyhow::Result<()> {
-    succeed(cargo(&["build", "--workspace", "--bins"])).await?;
+    let mut build = cargo(&["build", "--workspace"]);
+    build.args(IN_IMAGES.iter().flat_map(|name| ["--bin", name]));
+    succeed(build).await?;
     let folder = paths::target_dir()?.join("compose/binaries");
     let out = folder.join("out");
     fs::create_dir_all(&out)?;

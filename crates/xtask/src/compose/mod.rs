@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use self::{deployment::Deployment, engine::Engine, images::Programs};
-use crate::run::{Steps, cargo, interrupted, succeed};
+use crate::run::{Steps, cargo, interrupted, program, succeed};
 
 pub(crate) const HELP: &str = "\
 Proves docker-compose.yml: brings it up unchanged with the profile `demo`, and uses what it publishes.
@@ -20,10 +20,11 @@ Proves docker-compose.yml: brings it up unchanged with the profile `demo`, and u
    deploy/docker/local-images.
 3. The services' images, by deploy/docker/Dockerfile.
 4. `up` with free ports, until the demo's shop has bought from the demo's vendors.
-5. The scenarios of crates/mercato/tests/scenarios, the same ones that `cargo xtask test` plays with processes, against
-   the published ports. What an area of them wants different, such as a shorter schedule of deliveries, goes into the
-   files of variables that `SETTINGS` in `.env` names.
-6. Each container in turn is killed while a sale is on its way, and started again: the sale must arrive.
+5. 200 sales, in the middle of which one container after the other is killed and started again (`kill.rs` in
+   crates/mercato/tests): each service, NATS, PostgreSQL, Valkey. No sale may be lost, and none doubled.
+6. The scenarios of crates/mercato/tests/scenarios. Both are the same ones that `cargo xtask test` plays with processes,
+   here against the published ports. What an area of them wants different, such as a shorter schedule of deliveries, goes
+   into the files of variables that `SETTINGS` in `.env` names.
 7. `down`, with all volumes. The images and the engine's data are kept for the next time.
 
     cargo xtask compose-test                     # in the profile `dev` of cargo
@@ -38,6 +39,10 @@ Needs about 15 GB. Each step is timed, and ends with failure when it takes far t
 const BUILD_LIMIT: Duration = Duration::from_mins(90);
 const IMAGES_LIMIT: Duration = Duration::from_mins(30);
 const PLAY_LIMIT: Duration = Duration::from_mins(30);
+
+/// What plays against the containers.
+const TESTS: [&str; 8] =
+    ["test", "--workspace", "--no-run", "--quiet", "--test", "kill", "--test", "scenarios"];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -72,12 +77,12 @@ async fn prove(args: &Args, engine: &Engine, steps: &mut Steps) -> anyhow::Resul
     let tried = async {
         all_well = steps.step("base images", limited(IMAGES_LIMIT, images::provide(engine))).await
             && steps.step("build", limited(BUILD_LIMIT, deployment.build(args.programs))).await
-            && steps.step("tests", succeed(cargo(&["build", "--workspace", "--tests", "--bins"]))).await
+            && steps.step("tests", succeed(cargo(&TESTS))).await
             && steps.step("up", limited(PLAY_LIMIT, deployment.up())).await;
         if all_well {
+            all_well &= steps.step("kills", limited(PLAY_LIMIT, deployment.play_kills())).await;
             let scenarios = deployment.play_scenarios(args.only.as_deref());
             all_well &= steps.step("scenarios", limited(PLAY_LIMIT, scenarios)).await;
-            all_well &= steps.step("kills", limited(PLAY_LIMIT, deployment.play_kills())).await;
         }
     };
     let is_interrupted = tokio::select! {
@@ -96,6 +101,14 @@ async fn prove(args: &Args, engine: &Engine, steps: &mut Steps) -> anyhow::Resul
         bail!("interrupted");
     }
     Ok(())
+}
+
+/// Whether docker-compose understands the file: it needs no engine for that.
+pub(crate) async fn check_file() -> anyhow::Result<()> {
+    let compose = engine::compose().await?;
+    let mut check = program(&compose[0], &[]);
+    check.args(&compose[1..]).args(["config", "--quiet"]).env("COMPOSE_PROFILES", "demo,consoles");
+    succeed(check).await
 }
 
 async fn limited(limit: Duration, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
