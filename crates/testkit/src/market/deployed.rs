@@ -94,7 +94,8 @@ impl Deployed {
     /// Writes a service's settings; whether they are others than before.
     fn settle(&self, service: Service, vars: &Vars) -> anyhow::Result<bool> {
         let file = self.settings.join(format!("{service}.env"));
-        let text: String = vars.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let lines: Vec<String> = vars.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let text = lines.concat();
         let before = fs::read_to_string(&file).unwrap_or_default();
         fs::write(&file, &text).with_context(|| format!("{} can't be written", file.display()))?;
         Ok(before != text)
