@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use testkit::paths;
 
 use super::engine::{Engine, output};
@@ -67,14 +67,6 @@ pub(super) async fn from_here(engine: &Engine) -> anyhow::Result<()> {
 pub(super) fn read_env(text: &str) -> BTreeMap<String, String> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
-}
-
-/// The address of this machine in a network of the engine's.
-pub(super) async fn gateway_of(engine: &Engine, network: &str) -> anyhow::Result<String> {
-    let format = "{{(index .IPAM.Config 0).Gateway}}";
-    let address = output(engine.docker(&["network", "inspect", "--format", format, network])).await?;
-    ensure!(!address.trim().is_empty(), "the network {network} has no gateway");
-    Ok(address.trim().to_owned())
 }
 
 #[cfg(test)]
