@@ -50,12 +50,9 @@ pub struct DemoArgs {
     #[arg(long)]
     ephemeral: bool,
     /// Open only the catalogue, the shop and the stand-in for Stripe, around services that run elsewhere, as this
-    /// file says; `cargo xtask up` writes it.
+    /// file says; `cargo xtask up` writes it. `-`: as the variables MERCATO__… say; docker-compose.yml sets them.
     #[arg(long, value_name = "FILE", hide_short_help = true, conflicts_with_all = ["port_base", "ephemeral"])]
     around: Option<PathBuf>,
-    /// The same, as the variables MERCATO__… say; docker-compose.yml sets them.
-    #[arg(long, hide_short_help = true, conflicts_with_all = ["port_base", "ephemeral", "around"])]
-    around_env: bool,
     /// Tell what happens inside, on standard error.
     #[arg(long, short)]
     verbose: bool,
@@ -76,10 +73,9 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 
 async fn stay_open(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -> anyhow::Result<()> {
     let running = args.start(None, telemetry, shutdown).await?;
-    if args.around_env {
-        words::places(&running.demo)
-    } else {
-        words::welcome(&running.demo)
+    match args.told() {
+        Some(Told::Environment) => words::places(&running.demo),
+        _ => words::welcome(&running.demo),
     }
     running.until_stopped().await
 }
@@ -114,8 +110,8 @@ impl DemoArgs {
     }
 
     fn told(&self) -> Option<Told> {
-        let file = self.around.clone().map(Told::File);
-        file.or_else(|| self.around_env.then_some(Told::Environment))
+        let file = self.around.clone()?;
+        Some(if file.as_os_str() == "-" { Told::Environment } else { Told::File(file) })
     }
 
     fn options(&self, throw_away: Option<PathBuf>) -> Options {

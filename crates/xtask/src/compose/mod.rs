@@ -6,7 +6,7 @@ mod images;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 
 use self::{deployment::Deployment, engine::Engine, images::Programs};
 use crate::run::{Steps, cargo, interrupted, program, succeed};
@@ -30,7 +30,7 @@ Proves docker-compose.yml: brings it up unchanged with the profile `demo`, and u
     cargo xtask compose-test                     # in the profile `dev` of cargo
     cargo xtask compose-test --programs release  # as it is shipped
     cargo xtask compose-test --programs here     # what cargo has built outside of Docker, if its C library fits
-    cargo xtask compose-test --keep              # leave it running and say where
+    cargo xtask compose-test --keep              # hold it until Ctrl-C, to look at it
 
 Needs about 15 GB. Each step is timed, and ends with failure when it takes far too long. What the containers wrote is in
 `compose/*.log` of the target directory when a step failed.";
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Which programs the images hold
     #[arg(long, value_enum, default_value_t = Programs::Dev)]
     programs: Programs,
-    /// Leave the containers running at the end
+    /// Hold what runs until Ctrl-C, and say where it is
     #[arg(long)]
     keep: bool,
     /// Play only the scenarios whose area's name holds this
@@ -62,13 +62,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut engine = None;
     let found = async { Engine::find_or_start().await.map(|found| engine = Some(found)) };
     steps.step("engine", found).await;
-    if let Some(engine) = engine {
-        prove(&args, &engine, &mut steps).await?;
-        if !args.keep {
-            steps.step("the engine's end", engine.stop()).await;
-        }
-    }
-    steps.close()
+    let Some(engine) = engine else { return steps.close() };
+    let proved = prove(&args, &engine, &mut steps).await;
+    steps.step("the engine's end", engine.stop()).await;
+    proved.and(steps.close())
 }
 
 async fn prove(args: &Args, engine: &Engine, steps: &mut Steps) -> anyhow::Result<()> {
@@ -91,15 +88,12 @@ async fn prove(args: &Args, engine: &Engine, steps: &mut Steps) -> anyhow::Resul
     };
     if is_interrupted || !all_well {
         deployment.keep_logs().await?;
+    } else if args.keep {
+        eprintln!("{}\nIt runs until Ctrl-C.", deployment.how_to_use_it());
+        interrupted().await;
     }
-    if args.keep && !is_interrupted {
-        eprintln!("{}", deployment.how_to_use_it());
-    } else {
-        steps.step("down", deployment.down()).await;
-    }
-    if is_interrupted {
-        bail!("interrupted");
-    }
+    steps.step("down", deployment.down()).await;
+    ensure!(!is_interrupted, "interrupted");
     Ok(())
 }
 
