@@ -17,7 +17,7 @@ macro_rules! seeds {
 }
 
 seeds! {
-    a_store_that_breaks_off_in_the_middle_of_a_statement_is_away_and_no_fault_of_ours = 6 by "shut down PostgreSQL at once",
+    a_store_that_breaks_off_in_the_middle_of_a_statement_is_away_and_no_fault_of_ours = 3 by "shut down PostgreSQL at once",
 }
 
 async fn hold(seed: u64, fault: &str) {
