@@ -109,7 +109,7 @@ impl Keys {
             file(&EVERYONE, "nats-user", format!("[\"mercato\", \"{nats}\"]")),
             file(&EVERYONE, "gateway-credential", secrets.gateway_credential.expose()),
             file(&STORES, "bus-sealing-keys", ring(&secrets.bus_sealing).keys.expose()),
-            file(&["gateway"], "operator-keys", secrets.admin_key.expose()),
+            file(&["gateway", "operator"], "operator-keys", secrets.admin_key.expose()),
             file(&["gateway"], "download-keys", secrets.download_key.expose()),
             file(&["catalog-svc"], "release-signing-key", secrets.release_key.expose()),
             file(&["catalog-svc", "s3"], "artifacts-access-key", self.artifacts_access_key.expose()),
@@ -181,6 +181,7 @@ mod tests {
         assert_ne!(made["license-svc/sealing-keys"], made["catalog-svc/sealing-keys"]);
         assert!(made["payments-svc/database-url"].contains(&made["postgres/password"]));
         assert!(!made.contains_key("gateway/database-url"));
+        assert_eq!(made["operator/operator-keys"], made["gateway/operator-keys"]);
     }
 
     #[test]

@@ -28,4 +28,4 @@ pub mod servers;
 pub mod tls;
 
 pub use eventually::{Log, eventually};
-pub use port::{free_port, free_ports, local_address};
+pub use port::{RECEIVE_ON, free_port, free_ports, local_address, receiving_address};

@@ -41,6 +41,16 @@ pub fn local_address(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
+/// Names the address of this machine at which those that are tested reach what a test receives.
+pub const RECEIVE_ON: &str = "MERCATO_TEST_RECEIVE_ON";
+
+/// Any free port of the address that [`RECEIVE_ON`] names; of the loopback address without it.
+pub fn receiving_address() -> anyhow::Result<SocketAddr> {
+    let Ok(address) = std::env::var(RECEIVE_ON) else { return Ok(local_address(0)) };
+    let address = address.parse().with_context(|| format!("{RECEIVE_ON} must be an IP address"))?;
+    Ok(SocketAddr::new(address, 0))
+}
+
 /// The ports of this process, for as long as it holds the lock.
 struct Block {
     first: u16,

@@ -24,7 +24,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use crate::{Log, local_address};
+use crate::{Log, receiving_address};
 
 type Body = BoxBody<Bytes, Infallible>;
 type Decide = dyn Fn(&Received) -> Option<Answer> + Send + Sync;
@@ -203,7 +203,7 @@ impl State {
     }
 }
 
-/// A server on a free port of the loopback address; ends with this value.
+/// A server on a free port, of the loopback address if nothing else is said; ends with this value.
 pub struct Receiver {
     address: SocketAddr,
     state: Arc<State>,
@@ -219,7 +219,7 @@ impl fmt::Debug for Receiver {
 impl Receiver {
     /// Answers 204 to everything until told otherwise.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_on(local_address(0)).await
+        Self::start_on(receiving_address()?).await
     }
 
     /// The same on an address of your own, to come back where another was.

@@ -4,7 +4,7 @@ use anyhow::bail;
 use testkit::paths;
 
 use crate::{
-    kubernetes, rules,
+    compose, kubernetes, rules,
     run::{Steps, cargo, program, succeed},
     tools,
 };
@@ -17,7 +17,8 @@ Checks what can be checked without running the code:
    on each other, that every crate takes versions and lints from the workspace, that nothing is left undone;
 3. clippy, for all targets, warnings are errors;
 4. dependencies: banned crates, licences and sources (`cargo deny`; installed into the target directory if missing);
-5. each overlay of deploy/kubernetes: `kubectl kustomize`, the schemas of Kubernetes, and rules of our own
+5. docker-compose.yml, as docker-compose reads it (Debian's is installed if there is none);
+6. each overlay of deploy/kubernetes: `kubectl kustomize`, the schemas of Kubernetes, and rules of our own
    (crates/xtask/src/kubernetes/rules). kubectl is installed from Debian where it is missing and this runs as root.
 
 The rules are written and tested in crates/xtask/src/rules. The reasons are in ARCHITECTURE.md.";
@@ -46,6 +47,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         let clippy = ["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"];
         steps.step("clippy", succeed(cargo(&clippy))).await;
         steps.step("dependencies", dependencies()).await;
+        steps.step("docker-compose.yml", compose::check_file()).await;
         kubernetes::check(&mut steps).await?;
     }
     steps.close()

@@ -1,7 +1,9 @@
-//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `chaos`, `fuzz`, `servers`, `up`.
+//! The project's chores: `cargo xtask test`, `lint`, `interop`, `bench`, `chaos`, `fuzz`, `servers`, `up`,
+//! `compose-test`.
 
 mod bench;
 mod chaos;
+mod compose;
 mod fuzz;
 mod interop;
 mod kubernetes;
@@ -51,14 +53,18 @@ enum Chore {
     /// Run the five services on real servers, with a shop to click in
     #[command(long_about = up::HELP)]
     Up(up::Args),
+    /// Bring docker-compose.yml up and use what it publishes
+    #[command(long_about = compose::HELP)]
+    ComposeTest(compose::Args),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let chore = Cli::parse().chore;
     let done = match chore {
-        // It ends what it runs in order.
+        // They end what they run in order.
         Chore::Up(args) => up::run(args).await,
+        Chore::ComposeTest(args) => compose::run(args).await,
         chore => tokio::select! {
             done = perform(chore) => done,
             () = run::interrupted() => Err(anyhow::anyhow!("interrupted")),
@@ -83,6 +89,7 @@ async fn perform(chore: Chore) -> anyhow::Result<()> {
         Chore::Fuzz(args) => fuzz::run(args).await,
         Chore::Servers(args) => servers::run(args).await,
         Chore::Up(args) => up::run(args).await,
+        Chore::ComposeTest(args) => compose::run(args).await,
     }
 }
 

@@ -13,7 +13,7 @@ use tenant::Client;
 use tokio::net::TcpListener;
 use wire::{keys::SigningKey, manifest::Manifest, open2b::Accepted, release};
 
-use super::{operator::Operator, running::Folder, samples::ATELIER};
+use super::{operator::Operator, running::Folder, samples::ATELIER, urls::Urls};
 use crate::private::{self, expose};
 
 const APP: &str = "@atelier/guest-book";
@@ -53,7 +53,7 @@ pub(super) struct Publisher<'a> {
     key: SigningKey,
     vendor_id: String,
     /// Where the app is.
-    url: String,
+    urls: &'a Urls,
 }
 
 /// A release as it is handed in.
@@ -66,11 +66,11 @@ impl<'a> Publisher<'a> {
     pub(super) async fn new(
         operator: &'a Operator,
         folder: &'a Folder,
-        url: &str,
+        urls: &'a Urls,
     ) -> anyhow::Result<Publisher<'a>> {
         let key: SigningKey = folder.keys.vendor_key.parse()?;
         let vendor_id = operator.vendor(ATELIER, &key.verifying_key().to_string()).await?;
-        Ok(Self { operator, folder, key, vendor_id, url: url.to_owned() })
+        Ok(Self { operator, folder, key, vendor_id, urls })
     }
 
     /// Publishes the app at its present address, and runs it.
@@ -100,12 +100,17 @@ impl<'a> Publisher<'a> {
     fn version_to_offer(&self, newest: Option<&Manifest>) -> Version {
         match newest {
             None => Version::new(1, 0, 0),
-            Some(newest) if newest.entry == self.url => newest.version.clone(),
+            Some(newest) if self.is_here(newest) => newest.version.clone(),
             Some(newest) => {
                 let Version { major, minor, patch, .. } = newest.version;
                 Version::new(major, minor, patch + 1)
             }
         }
+    }
+
+    fn is_here(&self, newest: &Manifest) -> bool {
+        let called = newest.hosted.as_ref().map(|hosted| hosted.installation_url.as_str());
+        newest.entry == self.urls.hosted && called == Some(&callbacks(&self.urls.hosted_for_services))
     }
 
     /// The app's secret, if this is its first release.
@@ -142,7 +147,7 @@ impl<'a> Publisher<'a> {
 
     /// What is signed is the canonical form: a file may be written as its author likes (contracts.md section 8).
     fn sign(&self, version: &Version) -> anyhow::Result<SignedManifest> {
-        let json = manifest(version, &self.url)?;
+        let json = manifest(version, &self.urls.hosted, &self.urls.hosted_for_services)?;
         let canonical = Manifest::from_json(json.as_bytes())?.canonical();
         Ok(SignedManifest { json, signature: release::sign_artifact(&self.key, &canonical) })
     }
@@ -156,14 +161,17 @@ async fn find_newest(client: &Client) -> anyhow::Result<Option<Manifest>> {
     }
 }
 
-fn manifest(version: &Version, url: &str) -> anyhow::Result<String> {
+fn callbacks(url: &str) -> String {
+    format!("{}/install", url.trim_end_matches('/'))
+}
+
+fn manifest(version: &Version, url: &str, for_services: &str) -> anyhow::Result<String> {
     let mut manifest: Map<String, Value> = serde_json::from_str(MANIFEST)?;
     let asked = usize::try_from(version.minor)?.saturating_add(1).min(PERMISSIONS.len());
-    let callbacks = format!("{}/install", url.trim_end_matches('/'));
     manifest.insert("version".to_owned(), json!(version.to_string()));
     manifest.insert("entry".to_owned(), json!(url));
     manifest.insert("permissions".to_owned(), json!(PERMISSIONS[..asked]));
-    manifest.insert("hosted".to_owned(), json!({ "installation_url": callbacks }));
+    manifest.insert("hosted".to_owned(), json!({ "installation_url": callbacks(for_services) }));
     Ok(serde_json::to_string(&manifest)?)
 }
 
@@ -174,10 +182,10 @@ mod tests {
     #[test]
     fn each_minor_version_asks_for_one_thing_more() {
         let permissions = |version| {
-            let text = manifest(&version, "http://127.0.0.1:8091/").unwrap();
+            let text = manifest(&version, "http://localhost:8091/", "http://demo:8091/").unwrap();
             let manifest = Manifest::from_json(text.as_bytes()).unwrap();
             assert_eq!(manifest.marketplace_id.as_str(), APP);
-            assert_eq!(manifest.hosted.as_ref().unwrap().installation_url, "http://127.0.0.1:8091/install");
+            assert_eq!(manifest.hosted.as_ref().unwrap().installation_url, "http://demo:8091/install");
             manifest.permissions().len()
         };
         assert_eq!(permissions(Version::new(1, 0, 0)), 1);

@@ -122,15 +122,15 @@ pub(super) async fn publish(operator: &Operator, keys: &DemoKeys, samples: &[Sam
 }
 
 /// The shop's keys, registered at its present address. A kill between any two steps is mended by the next start.
-pub(super) async fn register(operator: &Operator, folder: &Path, url: &str) -> anyhow::Result<ShopKeys> {
+pub(super) async fn register(operator: &Operator, folder: &Path, urls: &Urls) -> anyhow::Result<ShopKeys> {
     let path = folder.join(SHOP_FILE);
     let kept: Option<ShopKeys> = private::find(&path)?;
     let Some(instance) = operator.find_shop(SHOP).await? else {
-        let keys = operator.register_shop(SHOP, url).await?;
+        let keys = operator.register_shop(SHOP, urls).await?;
         private::write(&path, &keys)?;
         return Ok(keys);
     };
-    operator.move_shop(&instance, url).await?;
+    operator.move_shop(&instance, urls).await?;
     if let Some(keys) = kept.filter(|keys| instance.has(keys)) {
         return Ok(keys);
     }

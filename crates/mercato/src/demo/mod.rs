@@ -2,6 +2,7 @@
 
 mod around;
 mod buy;
+mod forward;
 mod guest_book;
 mod marketplace;
 mod operator;
@@ -14,6 +15,7 @@ mod words;
 
 use std::{env, path::PathBuf, time::Duration};
 
+use around::Told;
 use buy::Stopwatch;
 use clap::Args;
 pub use guest_book::NextRelease;
@@ -48,7 +50,7 @@ pub struct DemoArgs {
     #[arg(long)]
     ephemeral: bool,
     /// Open only the catalogue, the shop and the stand-in for Stripe, around services that run elsewhere, as this
-    /// file says; `cargo xtask up` writes it.
+    /// file says; `cargo xtask up` writes it. `-`: as the variables MERCATO__… say; docker-compose.yml sets them.
     #[arg(long, value_name = "FILE", hide_short_help = true, conflicts_with_all = ["port_base", "ephemeral"])]
     around: Option<PathBuf>,
     /// Tell what happens inside, on standard error.
@@ -71,7 +73,10 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 
 async fn stay_open(args: &DemoArgs, telemetry: &Telemetry, shutdown: Shutdown) -> anyhow::Result<()> {
     let running = args.start(None, telemetry, shutdown).await?;
-    words::welcome(&running.demo);
+    match args.told() {
+        Some(Told::Environment) => words::places(&running.demo),
+        _ => words::welcome(&running.demo),
+    }
     running.until_stopped().await
 }
 
@@ -98,10 +103,15 @@ impl DemoArgs {
         shutdown: Shutdown,
     ) -> anyhow::Result<Running> {
         let options = self.options(throw_away);
-        match &self.around {
-            Some(file) => around::start(file, &options.data, shutdown).await,
+        match self.told() {
+            Some(told) => around::start(&told, &options.data, shutdown).await,
             None => start(options, Some(telemetry), shutdown).await,
         }
+    }
+
+    fn told(&self) -> Option<Told> {
+        let file = self.around.clone()?;
+        Some(if file.as_os_str() == "-" { Told::Environment } else { Told::File(file) })
     }
 
     fn options(&self, throw_away: Option<PathBuf>) -> Options {

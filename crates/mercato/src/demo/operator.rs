@@ -6,7 +6,10 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::samples::{Sample, SignedZip, Vendor};
+use super::{
+    samples::{Sample, SignedZip, Vendor},
+    urls::Urls,
+};
 use crate::private::expose;
 
 /// An operator with the admin key.
@@ -162,8 +165,9 @@ impl Operator {
     }
 
     /// Registers a shop.
-    pub(super) async fn register_shop(&self, shop: &str, url: &str) -> anyhow::Result<ShopKeys> {
-        let body = json!({ "base_url": url, "shop": shop, "site_url": url, "api": api(url) });
+    pub(super) async fn register_shop(&self, shop: &str, urls: &Urls) -> anyhow::Result<ShopKeys> {
+        let mut body = places(urls);
+        body["shop"] = json!(shop);
         self.call::<Credentials>(self.request(Method::POST, "/admin/instances").json(&body)).await?.keys()
     }
 
@@ -175,13 +179,12 @@ impl Operator {
     }
 
     /// Tells where the shop is now.
-    pub(super) async fn move_shop(&self, instance: &Instance, url: &str) -> anyhow::Result<()> {
-        if instance.base_url.trim_end_matches('/') == url {
+    pub(super) async fn move_shop(&self, instance: &Instance, urls: &Urls) -> anyhow::Result<()> {
+        if instance.base_url.trim_end_matches('/') == urls.shop_for_services {
             return Ok(());
         }
         let path = format!("/admin/instances/{}", instance.id);
-        let body = json!({ "base_url": url, "site_url": url, "api": api(url) });
-        self.call::<Value>(self.request(Method::PATCH, &path).json(&body)).await.map(drop)
+        self.call::<Value>(self.request(Method::PATCH, &path).json(&places(urls))).await.map(drop)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -214,9 +217,10 @@ impl Credentials {
     }
 }
 
-/// The demo's shop has no API of its own; its address stands for one.
-fn api(url: &str) -> Value {
-    json!({ "base_url": format!("{url}/api/"), "min_version": 1, "max_version": 1 })
+/// Where the shop is. It has no API of its own; its address stands for one.
+fn places(urls: &Urls) -> Value {
+    let api = json!({ "base_url": format!("{}/api/", urls.shop), "min_version": 1, "max_version": 1 });
+    json!({ "base_url": urls.shop_for_services, "site_url": urls.shop, "api": api })
 }
 
 /// What the gateway said instead.

@@ -147,6 +147,7 @@ pub(super) async fn start_stripe(
     config.api_key = folder.keys.stripe_key.expose().to_owned();
     config.endpoints = vec![WebhookEndpoint::new(events, folder.keys.stripe_webhook_secret.expose())];
     config.data = Some(folder.path.join("stripe.json"));
+    config.public_url = Some(urls.stripe.clone());
     let running = StripeSim::start(config, tasks.shutdown()).await.context("the stand-in for Stripe")?;
     tasks.spawn_quiet("the stand-in for Stripe", running.stopped());
     Ok(())
@@ -168,10 +169,10 @@ pub(super) async fn open_for_business(
 ) -> anyhow::Result<Open> {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let operator = Operator::new(http.clone(), urls.gateway.clone(), folder.admin_key.clone());
-    let keys = marketplace::register(&operator, &folder.path, &urls.shop).await?;
+    let keys = marketplace::register(&operator, &folder.path, urls).await?;
     marketplace::publish(&operator, &folder.keys, &samples::FIRST).await?;
     let client = Client::new(shop::client(&urls.gateway, &keys)?, Random::system())?;
-    let publisher = Publisher::new(&operator, folder, &urls.hosted).await?;
+    let publisher = Publisher::new(&operator, folder, urls).await?;
     let next_release = publisher.open(tasks, hosted, &client).await?;
     shop::open(tasks, shop, &folder.path, urls, &keys).await?;
     fit_out(&client, &Pages::new(http, &urls.shop)).await.context("fitting out the shop")?;

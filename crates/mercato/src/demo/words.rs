@@ -14,6 +14,14 @@ pub(super) fn welcome(demo: &Demo) {
     println!("{}", text(demo));
 }
 
+/// Where to click, for whoever reads a container's log: the keys stay in its folder.
+pub(super) fn places(demo: &Demo) {
+    let Demo { gateway_url, shop_url, hosted_url, stripe_url, .. } = demo;
+    println!(
+        "Shop {shop_url}/admin/marketplace, Guest Book {hosted_url}, API {gateway_url}/docs, Stripe {stripe_url}/sim/"
+    );
+}
+
 fn text(demo: &Demo) -> String {
     let Demo { gateway_url, shop_url, hosted_url, stripe_url, publishable_key, admin_key, ready_ms, .. } =
         demo;

@@ -98,7 +98,7 @@ impl Stage {
 
     /// A name that nobody else has.
     pub(crate) fn name(&self, of: &str) -> String {
-        format!("{of}-{}", self.made.fetch_add(1, Ordering::Relaxed))
+        self.market.unique(&format!("{of}-{}", self.made.fetch_add(1, Ordering::Relaxed)))
     }
 
     pub(crate) async fn vendor(&self) -> anyhow::Result<Vendor> {

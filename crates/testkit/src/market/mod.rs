@@ -21,7 +21,8 @@
 //!
 //! The processes are the binaries beside the running test: `cargo xtask test` builds them first. The five processes
 //! run on a database of their own in the PostgreSQL that the environment names ([`crate::servers::test_env`]), and
-//! on a NATS and a Valkey of their own; the one process on an empty folder. Everything ends with the [`Market`], its
+//! on a NATS and a Valkey of their own; the one process on an empty folder. Where `MERCATO_TEST_DEPLOYMENT` names a
+//! deployment, its services take the place of the five processes. Everything ends with the [`Market`], its
 //! logs too, unless the test panicked: then the folder with them is kept and named. `MERCATO_KEEP_LOGS=1` keeps it
 //! always.
 
@@ -29,6 +30,8 @@
 mod admin;
 #[cfg(feature = "market")]
 mod backend;
+#[cfg(feature = "market")]
+mod deployed;
 mod five;
 #[cfg(feature = "market")]
 mod folder;
@@ -63,6 +66,7 @@ pub use service::Service;
 pub use self::{
     admin::{Admin, Registration, Vendor},
     backend::{AppBackend, Arrived, StoppedBackend},
+    deployed::DEPLOYMENT,
     http::{Caller, Reply, client},
     installations::Consent,
     package::Package,

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, process::ExitStatus, time::Duration};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use super::{
     Admin, Backing, FiveProcesses, Keys, Options, Plan, Service, Shop, Stripe,
+    deployed::{DEPLOYMENT, Deployed},
     folder::Folder,
     one::{self, OneProcess, Place},
 };
@@ -20,7 +21,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(45);
 /// In which form the marketplace runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topology {
-    /// The five services on PostgreSQL, NATS and Valkey.
+    /// The five services on PostgreSQL, NATS and Valkey, as processes or as the containers that the environment names.
     FiveProcesses,
     /// `mercato serve` on its embedded parts.
     OneProcess,
@@ -45,7 +46,12 @@ pub struct Market {
 enum Form {
     Five(Box<Five>),
     One(Box<OneProcess>),
+    Deployed(Box<Deployed>),
 }
+
+/// Its name in docker-compose.yml.
+const BUS: &str = "nats";
+const IN_CONTAINERS: &str = "in a deployment its services are containers, not processes of this machine";
 
 #[derive(Debug)]
 struct Five {
@@ -58,7 +64,10 @@ impl Market {
     /// Starts one, empty, and waits until every process is ready.
     pub async fn start(topology: Topology, options: Options) -> anyhow::Result<Self> {
         match topology {
-            Topology::FiveProcesses => Self::start_five(options).await,
+            Topology::FiveProcesses => match Deployed::find()? {
+                Some(deployed) => Self::use_deployed(deployed, options).await,
+                None => Self::start_five(options).await,
+            },
             Topology::OneProcess => Self::start_one(options).await,
         }
     }
@@ -79,6 +88,13 @@ impl Market {
         Ok(Self { stripe, form: Form::Five(Box::new(Five { processes, nats, valkey })), keys, folder })
     }
 
+    async fn use_deployed(deployed: Deployed, options: Options) -> anyhow::Result<Self> {
+        deployed.configure(&options).await.context("the deployment")?;
+        let (keys, folder) = (deployed.keys(), Folder::new()?);
+        let stripe = Stripe::at(&deployed.stripe_url, &keys)?;
+        Ok(Self { stripe, form: Form::Deployed(Box::new(deployed)), keys, folder })
+    }
+
     async fn start_one(options: Options) -> anyhow::Result<Self> {
         let (mut keys, folder, place) = (Keys::generate(), Folder::new()?, Place::free()?);
         let webhook_url = format!("{}/stripe/webhook", place.payments_url());
@@ -94,6 +110,7 @@ impl Market {
         match &self.form {
             Form::Five(five) => five.processes.gateway_url(),
             Form::One(one) => one.place.gateway_url(),
+            Form::Deployed(deployed) => deployed.gateway_url.clone(),
         }
     }
 
@@ -103,6 +120,16 @@ impl Market {
         match &self.form {
             Form::Five(five) => five.processes.payments_url(),
             Form::One(one) => one.place.payments_url(),
+            Form::Deployed(deployed) => deployed.payments_url.clone(),
+        }
+    }
+
+    /// A name that nobody else has where others use the marketplace too.
+    #[must_use]
+    pub fn unique(&self, name: &str) -> String {
+        match &self.form {
+            Form::Five(_) | Form::One(_) => name.to_owned(),
+            Form::Deployed(deployed) => format!("{name}-{}", deployed.tag),
         }
     }
 
@@ -133,33 +160,72 @@ impl Market {
         match &mut self.form {
             Form::Five(five) => five.processes.process(service),
             Form::One(one) => Ok(&mut one.process),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
     /// `kill -9` of the process that a service runs in.
     pub fn kill(&mut self, service: Service) -> anyhow::Result<()> {
-        self.process(service)?.kill()
+        match &self.form {
+            Form::Deployed(deployed) => deployed.kill(service.name()),
+            Form::Five(_) | Form::One(_) => self.process(service)?.kill(),
+        }
     }
 
     /// Starts the process that a service runs in again, on the same ports and data, and waits until it is ready.
     pub async fn restart(&mut self, service: Service) -> anyhow::Result<()> {
-        self.process(service)?.restart().await
+        match &self.form {
+            Form::Deployed(deployed) => deployed.start(service.name()).await,
+            Form::Five(_) | Form::One(_) => self.process(service)?.restart().await,
+        }
     }
 
     /// `kill -9` of the bus; fails in one process, where the bus is a file.
     pub fn kill_bus(&mut self) -> anyhow::Result<()> {
-        self.nats()?.server().kill()
+        match &self.form {
+            Form::Deployed(deployed) => deployed.kill(BUS),
+            Form::Five(_) | Form::One(_) => self.nats()?.server().kill(),
+        }
     }
 
     /// Starts the bus again on the same port and data, and waits until it answers.
     pub async fn restart_bus(&mut self) -> anyhow::Result<()> {
-        self.nats()?.server().restart().await
+        match &self.form {
+            Form::Deployed(deployed) => deployed.start(BUS).await,
+            Form::Five(_) | Form::One(_) => self.nats()?.server().restart().await,
+        }
+    }
+
+    /// Whether it is one of containers, in which the stores can be killed too.
+    #[must_use]
+    pub fn has_containers(&self) -> bool {
+        matches!(self.form, Form::Deployed(_))
+    }
+
+    /// `kill -9` of a container, by its name in docker-compose.yml; fails where there are only processes.
+    pub fn kill_container(&self, name: &str) -> anyhow::Result<()> {
+        self.deployed()?.kill(name)
+    }
+
+    /// Starts a container again that was killed, and waits until every service is ready.
+    pub async fn start_container(&self, name: &str) -> anyhow::Result<()> {
+        self.deployed()?.start(name).await
+    }
+
+    fn deployed(&self) -> anyhow::Result<&Deployed> {
+        match &self.form {
+            Form::Deployed(deployed) => Ok(deployed),
+            Form::Five(_) | Form::One(_) => {
+                bail!("{DEPLOYMENT} names no deployment: there are no containers")
+            }
+        }
     }
 
     fn nats(&mut self) -> anyhow::Result<&mut Nats> {
         match &mut self.form {
             Form::Five(five) => Ok(&mut five.nats),
             Form::One(_) => bail!("in one process the bus is a file; kill the process instead"),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
@@ -168,6 +234,7 @@ impl Market {
         match &mut self.form {
             Form::Five(five) => five.valkey.server().kill(),
             Form::One(_) => bail!("in one process there is no Redis"),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
@@ -180,6 +247,7 @@ impl Market {
                 processes.map(|(service, process)| (service.to_string(), process.output())).collect()
             }
             Form::One(one) => [(one::NAME.to_owned(), one.log())].into(),
+            Form::Deployed(deployed) => deployed.logs(),
         }
     }
 
@@ -197,6 +265,7 @@ impl Market {
                 five.processes.processes().map(|(service, process)| of(service.name(), process)).collect()
             }
             Form::One(one) => Ok([of(one::NAME, &one.process)?].into()),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
@@ -205,6 +274,7 @@ impl Market {
         match &mut self.form {
             Form::Five(five) => five.processes.stop().await,
             Form::One(one) => Ok([(one::NAME.to_owned(), one.process.stop(STOP_LIMIT).await?)].into()),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::local_address;
 
 /// A running stand-in; it ends with this value.
 pub struct Stripe {
-    running: Running,
+    url: String,
     caller: Caller,
     api: Caller,
-    end: DropGuard,
+    /// Unless it is another's.
+    own: Option<(Running, DropGuard)>,
 }
 
 impl std::fmt::Debug for Stripe {
@@ -39,15 +40,21 @@ impl Stripe {
         };
         let stop = CancellationToken::new();
         let running = StripeSim::start(config, stop.clone()).await?;
-        let caller = Caller::new(running.url())?;
+        let url = running.url().to_owned();
+        Ok(Self { own: Some((running, stop.drop_guard())), ..Self::at(&url, keys)? })
+    }
+
+    /// One that runs elsewhere.
+    pub(super) fn at(url: &str, keys: &Keys) -> anyhow::Result<Self> {
+        let caller = Caller::new(url)?;
         let api = caller.bearer(&keys.stripe_api_key);
-        Ok(Self { running, caller, api, end: stop.drop_guard() })
+        Ok(Self { url: url.to_owned(), caller, api, own: None })
     }
 
     /// The base of its API and of its pay pages.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.running.url()
+        &self.url
     }
 
     /// The buyer pays.
@@ -123,7 +130,9 @@ impl Stripe {
 
     /// Ends it, once what it keeps is saved.
     pub async fn stop(self) {
-        drop(self.end);
-        self.running.stopped().await;
+        if let Some((running, end)) = self.own {
+            drop(end);
+            running.stopped().await;
+        }
     }
 }
