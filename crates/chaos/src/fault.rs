@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
-use testkit::{market::Service, proxy::Weather};
+use testkit::{market::Service, proxy::Weather, relay::Manner};
 
 /// A process of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +90,29 @@ impl fmt::Display for Server {
     }
 }
 
+/// A way between Stripe and payments-svc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// Of Stripe's events to payments-svc.
+    Events,
+    /// Of the calls of payments-svc to Stripe.
+    Calls,
+}
+
+impl Way {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Events, Self::Calls];
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Events => "Stripe's events",
+            Self::Calls => "calls to Stripe",
+        })
+    }
+}
+
 /// How a shop's receiver answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
@@ -146,11 +169,13 @@ pub enum Fault {
     Kill(Instance),
     /// `SIGSTOP`; `SIGCONT`.
     Freeze(Instance),
-    /// `SIGKILL`; started again.
+    /// `SIGKILL` of all its processes at once; started again.
     KillServer(Server),
-    /// Asked to end: PostgreSQL by its immediate shutdown; started again.
+    /// Asked to end in order: PostgreSQL by its fast shutdown; started again.
     StopServer(Server),
-    /// `SIGSTOP`; `SIGCONT`.
+    /// PostgreSQL breaks off, and leaves the rest to its recovery: its immediate shutdown; started again.
+    AbortPostgres,
+    /// `SIGSTOP` of all its processes; `SIGCONT`.
     FreezeServer(Server),
     /// NATS has no room for another message.
     FillDisk,
@@ -158,6 +183,10 @@ pub enum Fault {
     Link(Instance, Server, Weather),
     /// The network between all and a server.
     AllLinks(Server, Weather),
+    /// The network between Stripe and payments-svc, one way.
+    Road(Way, Weather),
+    /// Whoever passes on what goes between Stripe and payments-svc, one way.
+    Relay(Way, Manner),
     /// A shop's receiver.
     Receiver(usize, Mood),
     /// A clock goes this many milliseconds fast, or slow where it is negative.
@@ -173,6 +202,10 @@ pub enum Subject {
     Server(Server),
     /// A network.
     Link(Instance, Server),
+    /// The network between Stripe and payments-svc, one way.
+    Road(Way),
+    /// Whoever passes on what goes there.
+    Relay(Way),
     /// A receiver.
     Receiver(usize),
     /// A clock.
@@ -188,12 +221,15 @@ impl Fault {
             Self::KillServer(server) | Self::StopServer(server) | Self::FreezeServer(server) => {
                 vec![Subject::Server(server)]
             }
+            Self::AbortPostgres => vec![Subject::Server(Server::Postgres)],
             Self::FillDisk => vec![Subject::Server(Server::Nats)],
             Self::Link(instance, server, _) => vec![Subject::Link(instance, server)],
             Self::AllLinks(server, _) => {
                 let holders = Instance::ALL.into_iter().filter(|one| one.servers().contains(&server));
                 holders.map(|instance| Subject::Link(instance, server)).collect()
             }
+            Self::Road(way, _) => vec![Subject::Road(way)],
+            Self::Relay(way, _) => vec![Subject::Relay(way)],
             Self::Receiver(shop, _) => vec![Subject::Receiver(shop)],
             Self::Clock(timepiece, _) => vec![Subject::Clock(timepiece)],
         }
@@ -207,11 +243,14 @@ impl Fault {
             Self::Freeze(instance) => format!("freeze {instance}"),
             Self::KillServer(server) => format!("kill -9 {server}"),
             Self::StopServer(server) => format!("shut down {server}"),
+            Self::AbortPostgres => "shut down PostgreSQL at once".to_owned(),
             Self::FreezeServer(server) => format!("freeze {server}"),
             Self::FillDisk => "fill the disk of NATS".to_owned(),
             Self::Link(_, server, weather) | Self::AllLinks(server, weather) => {
-                format!("{} {server}", verb(*weather))
+                format!("{} to {server}", verb(*weather))
             }
+            Self::Road(way, weather) => format!("{} of {way}", verb(*weather)),
+            Self::Relay(way, manner) => told(*way, *manner),
             Self::Receiver(_, mood) => format!("a receiver {}", mood.text()),
             Self::Clock(Timepiece::Of(_), _) => "step a process's clock".to_owned(),
             Self::Clock(Timepiece::Store, _) => "step PostgreSQL's clock".to_owned(),
@@ -221,10 +260,20 @@ impl Fault {
 
 fn verb(weather: Weather) -> &'static str {
     match weather {
-        Weather::Clear => "clear the connections to",
-        Weather::Slow(_) => "slow connections to",
-        Weather::Stalled => "stall connections to",
-        Weather::Cut => "cut connections to",
+        Weather::Clear => "clear connections",
+        Weather::Slow(_) => "slow connections",
+        Weather::Stalled => "stall connections",
+        Weather::Cut => "cut connections",
+    }
+}
+
+fn told(way: Way, manner: Manner) -> String {
+    match manner {
+        Manner::Faithful => format!("{way} pass"),
+        Manner::Refuses => format!("{way} are answered 503 on the way"),
+        Manner::LosesAnswers => format!("{way} arrive and are answered 502"),
+        Manner::Repeats => format!("{way} arrive three times"),
+        Manner::Reorders => format!("{way} arrive out of order"),
     }
 }
 
@@ -235,6 +284,7 @@ impl fmt::Display for Fault {
                 write!(formatter, "{} from {instance}{}", self.kind(), by(*weather))
             }
             Self::AllLinks(_, weather) => write!(formatter, "{} from all{}", self.kind(), by(*weather)),
+            Self::Road(_, weather) => write!(formatter, "{}{}", self.kind(), by(*weather)),
             Self::Receiver(shop, mood) => write!(formatter, "the receiver of shop-{shop} {}", mood.text()),
             Self::Clock(Timepiece::Of(instance), by) => {
                 write!(formatter, "step the clock of {instance} by {by} ms")

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use testkit::{child::Signal, process::Process, proxy::Weather, servers::Server as Child};
+use testkit::{child::Signal, process::Process, proxy::Weather, relay::Manner, servers::Server as Child};
 use tokio::{
     sync::Mutex,
     task::JoinSet,
@@ -58,31 +58,46 @@ fn is_possible(stage: &Stage, fault: &Fault) -> bool {
 
 async fn happen(stage: &Stage, Planned { lasts, fault, .. }: Planned) -> anyhow::Result<()> {
     match fault {
-        Fault::Kill(instance) => kill(stage, instance, lasts).await,
-        Fault::Freeze(instance) => freeze(stage.process(instance)?, lasts).await,
-        Fault::KillServer(server) => with_server(stage, server, Down::Killed, lasts).await,
-        Fault::StopServer(server) => with_server(stage, server, Down::Stopped, lasts).await,
-        Fault::FreezeServer(server) => with_server(stage, server, Down::Frozen, lasts).await,
-        Fault::FillDisk => fill_disk(stage, lasts).await,
-        Fault::Link(instance, server, weather) => {
-            stage.ground.weather(instance, server, weather);
-            sleep(lasts).await;
-            stage.ground.weather(instance, server, Weather::Clear);
-            Ok(())
+        Fault::Kill(instance) => kill(stage, instance, lasts).await?,
+        Fault::Freeze(instance) => freeze(stage.process(instance)?, lasts).await?,
+        Fault::KillServer(server) => with_server(stage, server, Down::Killed, lasts).await?,
+        Fault::StopServer(server) => with_server(stage, server, Down::Asked(polite(server)), lasts).await?,
+        Fault::AbortPostgres => {
+            with_server(stage, Server::Postgres, Down::Asked(Signal::QUIT), lasts).await?;
         }
-        Fault::AllLinks(server, weather) => {
-            stage.ground.weather_for_all(server, weather);
+        Fault::FreezeServer(server) => with_server(stage, server, Down::Frozen, lasts).await?,
+        Fault::FillDisk => fill_disk(stage, lasts).await?,
+        Fault::Clock(timepiece, by_ms) => step(stage, timepiece, by_ms, lasts).await?,
+        Fault::Link(..) | Fault::AllLinks(..) | Fault::Road(..) | Fault::Relay(..) | Fault::Receiver(..) => {
+            change(stage, fault);
             sleep(lasts).await;
-            stage.ground.weather_for_all(server, Weather::Clear);
-            Ok(())
+            change(stage, over(fault));
         }
-        Fault::Receiver(shop, mood) => {
-            stage.outlets[shop].set(mood);
-            sleep(lasts).await;
-            stage.outlets[shop].set(Mood::Good);
-            Ok(())
-        }
-        Fault::Clock(timepiece, by_ms) => step(stage, timepiece, by_ms, lasts).await,
+    }
+    Ok(())
+}
+
+/// What is only told to something that goes on running.
+fn change(stage: &Stage, fault: Fault) {
+    match fault {
+        Fault::Link(instance, server, weather) => stage.ground.weather(instance, server, weather),
+        Fault::AllLinks(server, weather) => stage.ground.weather_for_all(server, weather),
+        Fault::Road(way, weather) => stage.ground.roads.set_weather(way, weather),
+        Fault::Relay(way, manner) => stage.ground.roads.set_manner(way, manner),
+        Fault::Receiver(shop, mood) => stage.outlets[shop].set(mood),
+        _ => {}
+    }
+}
+
+/// The same thing, with nothing wrong any more.
+fn over(fault: Fault) -> Fault {
+    match fault {
+        Fault::Link(instance, server, _) => Fault::Link(instance, server, Weather::Clear),
+        Fault::AllLinks(server, _) => Fault::AllLinks(server, Weather::Clear),
+        Fault::Road(way, _) => Fault::Road(way, Weather::Clear),
+        Fault::Relay(way, _) => Fault::Relay(way, Manner::Faithful),
+        Fault::Receiver(shop, _) => Fault::Receiver(shop, Mood::Good),
+        other => other,
     }
 }
 
@@ -113,8 +128,16 @@ async fn freeze(process: &Mutex<Process>, lasts: Duration) -> anyhow::Result<()>
 #[derive(Debug, Clone, Copy)]
 enum Down {
     Killed,
-    Stopped,
+    Asked(Signal),
     Frozen,
+}
+
+/// What ends it in order; PostgreSQL would wait for its clients at `SIGTERM`.
+fn polite(server: Server) -> Signal {
+    match server {
+        Server::Postgres => Signal::INT,
+        Server::Nats | Server::Valkey => Signal::TERM,
+    }
 }
 
 async fn with_server(stage: &Stage, server: Server, how: Down, lasts: Duration) -> anyhow::Result<()> {
@@ -128,14 +151,14 @@ async fn with_server(stage: &Stage, server: Server, how: Down, lasts: Duration) 
 async fn down(server: &mut Child, how: Down, lasts: Duration) -> anyhow::Result<()> {
     anyhow::ensure!(server.ended()?.is_none(), "it had ended by itself");
     match how {
-        Down::Killed => server.kill()?,
-        Down::Stopped => server.stop().await?,
-        Down::Frozen => server.signal(Signal::STOP)?,
+        Down::Killed => server.kill_all()?,
+        Down::Asked(signal) => server.stop_by(signal).await?,
+        Down::Frozen => server.signal_all(Signal::STOP)?,
     }
     sleep(lasts).await;
     match how {
-        Down::Frozen => server.signal(Signal::CONT),
-        Down::Killed | Down::Stopped => server.restart().await,
+        Down::Frozen => server.signal_all(Signal::CONT),
+        Down::Killed | Down::Asked(_) => server.restart().await,
     }
 }
 

@@ -8,16 +8,14 @@ use testkit::market::{Admin, AppBackend, Consent, Package, Vendor};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
-    time::{Instant as Moment, sleep, sleep_until},
+    time::{Instant as Moment, sleep_until},
 };
 
-use crate::{load, stage::Stage};
+use crate::{judge::Complaint, load::answered, stage::Stage};
 
 const READ: &str = "api:orders.read";
 /// So many shops are at it at once.
 const AT_ONCE: usize = 4;
-const PAUSE: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A hosted app on offer, free, with its backend.
 #[derive(Debug)]
@@ -66,15 +64,6 @@ impl Hosted {
     }
 }
 
-/// What is wrong with an installation.
-#[derive(Debug)]
-pub enum Complaint {
-    /// It is not there as it should be.
-    Lost(String),
-    /// It is there more than once.
-    Twice(String),
-}
-
 /// Every shop installs every hosted app, evenly over `length`; how many were taken, and answers that no outage explains.
 pub async fn install_all(
     stage: &Arc<Stage>,
@@ -109,19 +98,11 @@ fn pairs(stage: &Stage) -> impl Iterator<Item = (usize, usize)> {
     (0..stage.hosted.len()).flat_map(move |app| (0..shops).map(move |shop| (shop, app)))
 }
 
-/// A shop that gets no answer, or is told to come back, asks again.
 async fn install(stage: &Stage, shop: usize, app: usize) -> anyhow::Result<()> {
     let (shop, app) = (&stage.outlets[shop].shop, &stage.hosted[app].id);
-    let give_up = Moment::now() + PATIENCE;
-    loop {
-        let error = match shop.install(app, Consent::to(&[READ]).at_once()).await {
-            Ok(reply) if reply.status == 503 => reply.success().err(),
-            Ok(reply) => return reply.success(),
-            Err(error) => Some(error),
-        };
-        anyhow::ensure!(Moment::now() < give_up, "{app} could not be installed: {}", load::told(error));
-        sleep(PAUSE).await;
-    }
+    let ask = || shop.install(app, Consent::to(&[READ]).at_once());
+    let answered = answered(ask).await.with_context(|| format!("{app} could not be installed"))?;
+    answered.reply.success()
 }
 
 /// What is wrong with the installations.

@@ -8,21 +8,39 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    install::{self, Complaint},
+    acts::Acts,
+    install,
     load::Sale,
-    outlet::{Outlet, Receipt},
+    outlet::{ISSUED, Outlet, Receipt},
     plan::{Form, LOST_CAUSE},
     stage::Stage,
+    standing,
 };
 
-const EVENT: &str = "license-issued";
 const AT_ONCE: usize = 8;
+
+/// What is wrong.
+#[derive(Debug)]
+pub enum Complaint {
+    /// It is not there as it should be.
+    Lost(String),
+    /// It is there more than once.
+    Twice(String),
+    /// It is there, but otherwise than it should be.
+    Wrong(String),
+}
 
 /// What the run came to.
 #[derive(Debug, Default, Serialize)]
 pub struct Verdict {
     /// Orders that were paid.
     pub sales: usize,
+    /// What the operator did to licences: suspensions, reinstatements, revocations.
+    pub acts: usize,
+    /// To so many licences.
+    pub licenses_acted_on: usize,
+    /// Of these, so many to which less was done than planned, because an answer did not come.
+    pub cut_short: usize,
     /// Installations of hosted apps.
     pub installs: usize,
     /// Licences.
@@ -41,6 +59,9 @@ pub struct Verdict {
     pub lost: Vec<String>,
     /// Orders, or pairs of a shop and an app, that have more than one licence or are told of by more than one delivery.
     pub issued_twice: Vec<String>,
+    /// Licences that stand otherwise than the operator's last act has left them, by the list or by a check, and acts that
+    /// were told otherwise than they were done.
+    pub wrong: Vec<String>,
     /// Requests that came although the shop had taken that delivery before; it can tell by `webhook-id`.
     pub told_twice: Vec<ToldTwice>,
     /// Deliveries of which a shop has received more requests than there are attempts on record.
@@ -58,6 +79,17 @@ pub struct ToldTwice {
     pub attempts: Vec<String>,
 }
 
+/// What came of the load.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What was sold.
+    pub sales: Vec<Sale>,
+    /// What the operator did.
+    pub acts: Acts,
+    /// How many installations of hosted apps were taken.
+    pub installs: usize,
+}
+
 /// A delivery as operators see it.
 struct Delivery {
     id: String,
@@ -73,43 +105,68 @@ impl Verdict {
     /// Whether nothing was lost and nothing issued twice, and every request is on record.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.lost.is_empty() && self.issued_twice.is_empty() && self.unrecorded.is_empty()
+        let complaints = [&self.lost, &self.issued_twice, &self.wrong, &self.unrecorded];
+        complaints.iter().all(|complaints| complaints.is_empty())
     }
 
     /// Looks at everything, as operators and shops see it.
-    pub async fn reach(stage: &Stage, form: &Form, sales: &[Sale], installs: usize) -> anyhow::Result<Self> {
-        let mut verdict = Self { sales: sales.len(), installs, ..Self::default() };
-        verdict.judge_licenses(stage, sales).await?;
+    pub async fn reach(stage: &Stage, form: &Form, done: &Done) -> anyhow::Result<Self> {
+        let Done { sales, acts, installs } = done;
+        let mut verdict = Self {
+            sales: sales.len(),
+            acts: acts.count(),
+            licenses_acted_on: acts.handled.len(),
+            cut_short: acts.handled.iter().filter(|one| one.cut_short).count(),
+            installs: *installs,
+            ..Self::default()
+        };
+        let licenses = stage.admin.list_all("licenses").await?;
+        verdict.judge_licenses(stage, &licenses, sales).await?;
         verdict.judge_what_shops_heard(stage, sales)?;
         let deliveries = deliveries(stage).await?;
         verdict.judge_deliveries(&deliveries, stage.outlets[LOST_CAUSE].shop.id(), form.schedule.len());
         verdict.judge_receipts(&deliveries, &stage.outlets);
-        for complaint in install::judge(stage).await? {
-            match complaint {
-                Complaint::Lost(what) => verdict.lost.push(what),
-                Complaint::Twice(what) => verdict.issued_twice.push(what),
-            }
-        }
+        verdict.note(install::judge(stage).await?);
+        verdict.note(standing::judge(stage, &licenses, acts, sales).await?);
         Ok(verdict)
     }
 
-    async fn judge_licenses(&mut self, stage: &Stage, sales: &[Sale]) -> anyhow::Result<()> {
-        let mut of_order: BTreeMap<String, usize> = BTreeMap::new();
-        for license in stage.admin.list_all("licenses").await? {
-            *of_order.entry(text(&license, "order_id")?).or_default() += 1;
-            self.licenses += 1;
+    fn note(&mut self, complaints: Vec<Complaint>) {
+        for complaint in complaints {
+            match complaint {
+                Complaint::Lost(what) => self.lost.push(what),
+                Complaint::Twice(what) => self.issued_twice.push(what),
+                Complaint::Wrong(what) => self.wrong.push(what),
+            }
         }
+    }
+
+    /// Stripe's own list of what was paid is what counts.
+    async fn judge_licenses(
+        &mut self,
+        stage: &Stage,
+        licenses: &[Value],
+        sales: &[Sale],
+    ) -> anyhow::Result<()> {
+        self.licenses = licenses.len();
+        let mut of_order = counted(licenses.iter().map(|license| text(license, "order_id")))?;
+        let paid = counted(stage.ground.stripe.paid_orders().await?.into_iter().map(Ok))?;
         let orders = stage.admin.list_all("orders").await?;
-        let paid = orders.iter().filter(|order| order["state"] == "paid");
-        let paid = paid.map(|order| text(order, "id")).collect::<anyhow::Result<BTreeSet<_>>>()?;
-        for sale in sales.iter().filter(|sale| !paid.contains(&sale.order_id)) {
-            self.lost.push(format!("{} is not paid", sale.order_id));
-        }
-        for order in &paid {
-            match of_order.remove(order) {
-                None => self.lost.push(format!("{order} has no licence")),
-                Some(1) => {}
-                Some(count) => self.issued_twice.push(format!("{order} has {count} licences")),
+        let ours = orders.iter().filter(|order| order["state"] == "paid");
+        let ours = ours.map(|order| text(order, "id")).collect::<anyhow::Result<BTreeSet<_>>>()?;
+        let sold: BTreeSet<String> = sales.iter().map(|sale| sale.order_id.clone()).collect();
+        let all: BTreeSet<&String> = paid.keys().chain(&ours).chain(&sold).collect();
+        for order in all {
+            match (paid.get(order), ours.contains(order), of_order.remove(order)) {
+                (Some(1), true, Some(1)) => {}
+                (None, ..) => self.lost.push(format!("{order} was never paid at Stripe")),
+                (_, false, _) => self.lost.push(format!("{order} is paid at Stripe and not here")),
+                (_, _, None) => self.lost.push(format!("{order} has no licence")),
+                (payments, _, licenses) => self.issued_twice.push(format!(
+                    "{order} has {} payments and {} licences",
+                    payments.unwrap_or(&0),
+                    licenses.unwrap_or(0)
+                )),
             }
         }
         self.issued_twice.extend(of_order.into_keys().map(|order| format!("{order} has a licence unpaid")));
@@ -122,7 +179,7 @@ impl Verdict {
         for (number, outlet) in stage.outlets.iter().enumerate() {
             let webhooks =
                 outlet.shop.webhooks().with_context(|| format!("shop-{number} refuses a webhook"))?;
-            for webhook in webhooks.iter().filter(|webhook| webhook.event == EVENT) {
+            for webhook in webhooks.iter().filter(|webhook| webhook.event == ISSUED) {
                 let app = webhook.text("marketplace_id")?.to_owned();
                 let (deliveries, keys) = heard.entry((number, app)).or_default();
                 deliveries.insert(webhook.delivery_id.clone());
@@ -156,7 +213,7 @@ impl Verdict {
                 self.lost.push(format!("{id} ({event}) is {state} after {}", delivery.told().join(", ")));
             }
         }
-        let told = deliveries.iter().filter(|delivery| delivery.event == EVENT).count();
+        let told = deliveries.iter().filter(|delivery| delivery.event == ISSUED).count();
         if told < self.licenses {
             self.lost.push(format!("{} licences have no delivery", self.licenses - told));
         }
@@ -228,6 +285,15 @@ fn delivery(body: &Value) -> anyhow::Result<Delivery> {
     })
 }
 
+/// How often each is there.
+fn counted(ids: impl Iterator<Item = anyhow::Result<String>>) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for id in ids {
+        *counts.entry(id?).or_default() += 1;
+    }
+    Ok(counts)
+}
+
 fn text(body: &Value, field: &str) -> anyhow::Result<String> {
     body[field].as_str().map(str::to_owned).with_context(|| format!("an answer without `{field}`"))
 }
@@ -241,7 +307,7 @@ mod tests {
             id: "dly_1".to_owned(),
             shop_id: shop.to_owned(),
             kind: "webhook".to_owned(),
-            event: EVENT.to_owned(),
+            event: ISSUED.to_owned(),
             state: state.to_owned(),
             dead_reason: (state == "dead").then(|| "enough".to_owned()),
             attempts: (1..=failures).map(|number| (number, "server_error".to_owned())).collect(),
@@ -266,6 +332,7 @@ mod tests {
         assert!(Verdict { told_twice: vec![told_twice], ..Verdict::default() }.holds());
         assert!(!Verdict { lost: vec![String::new()], ..Verdict::default() }.holds());
         assert!(!Verdict { issued_twice: vec![String::new()], ..Verdict::default() }.holds());
+        assert!(!Verdict { wrong: vec![String::new()], ..Verdict::default() }.holds());
         assert!(!Verdict { unrecorded: vec![String::new()], ..Verdict::default() }.holds());
     }
 }

@@ -41,6 +41,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
     println!("seed {seed}");
     if cli.plan {
         form.plan(seed).iter().for_each(|planned| println!("{planned}"));
+        form.cases(seed).iter().for_each(|case| println!("{case}"));
         return Ok(true);
     }
     let folder = stage::folder(&format!("seed-{seed}"))?;

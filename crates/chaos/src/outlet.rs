@@ -5,12 +5,21 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
+use http::Method;
+use serde_json::json;
 use testkit::{
+    eventually,
     market::{Admin, Shop},
     receiver::{Answer, Received},
 };
 
-use crate::fault::Mood;
+use crate::{acts::Act, fault::Mood};
+
+/// What every shop is told, and is judged by.
+pub const ISSUED: &str = "license-issued";
+/// Until the dispatchers know a shop.
+const KNOWN_SOON: Duration = Duration::from_mins(1);
 
 /// A slow receiver takes so long: longer than a first attempt waits before it is kept in the store.
 const SLOW: Duration = Duration::from_millis(800);
@@ -39,12 +48,13 @@ pub struct Receipt {
 }
 
 impl Outlet {
-    /// Registers a shop.
+    /// Registers a shop that is told of its licences and of what becomes of them.
     pub async fn open(admin: &Admin, gateway_url: &str, number: usize) -> anyhow::Result<Self> {
         let shop = Shop::register(admin, gateway_url, &format!("shop-{number}")).await?;
         let book = Arc::new(Book::default());
         let kept = Arc::clone(&book);
         shop.receiver.decide(move |received| Some(kept.take(received)));
+        subscribe(admin, &shop).await?;
         Ok(Self { shop, book })
     }
 
@@ -58,6 +68,19 @@ impl Outlet {
     pub fn receipts(&self) -> Vec<Receipt> {
         locked(&self.book.receipts).clone()
     }
+}
+
+async fn subscribe(admin: &Admin, shop: &Shop) -> anyhow::Result<()> {
+    let query = [("instance_id", shop.id())];
+    let endpoint = eventually("a shop's endpoint", KNOWN_SOON, async || {
+        admin.list("endpoints", &query).await.ok()?.into_iter().next()
+    });
+    let endpoint = endpoint.await?;
+    let id = endpoint["id"].as_str().context("an endpoint without `id`")?;
+    let events: Vec<&str> = Act::ALL.into_iter().map(Act::event).chain([ISSUED]).collect();
+    let caller = admin.caller();
+    let asked = caller.request(Method::PATCH, &format!("/admin/endpoints/{id}"));
+    caller.send(asked.json(&json!({ "events": events }))).await?.success()
 }
 
 impl Book {

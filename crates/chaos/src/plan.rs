@@ -2,15 +2,36 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use testkit::proxy::Weather;
+use testkit::{proxy::Weather, relay::Manner};
 
 use crate::{
+    acts::{Act, Case},
     dice::Dice,
-    fault::{Fault, Instance, Mood, Planned, Server, Subject, Timepiece},
+    fault::{Fault, Instance, Mood, Planned, Server, Subject, Timepiece, Way},
 };
 
 /// The shop that never takes anything: what it is told is dead at the end of the schedule.
 pub const LOST_CAUSE: usize = 0;
+
+/// How a buyer pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Payment {
+    /// At once.
+    Card,
+    /// It is told twice: under way, then there.
+    Debit,
+}
+
+/// Who buys what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Purchase {
+    /// Which shop.
+    pub shop: usize,
+    /// Which app.
+    pub app: usize,
+    /// How it is paid.
+    pub payment: Payment,
+}
 
 /// How large a run is.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +46,11 @@ pub struct Form {
     pub shops: usize,
     /// Every shop but the lost cause buys every app.
     pub apps: usize,
-    /// The lost cause buys so many: its circuit is open, so that they die one attempt after the other.
+    /// The lost cause buys so many, in the first half: its circuit is open, so that they die one attempt after the other,
+    /// which takes half a minute each and more.
     pub lost_sales: usize,
+    /// Of so many sales, the operator acts on the licence of one.
+    pub sales_per_case: usize,
     /// Every shop installs so many hosted apps.
     pub hosted: usize,
     /// Seconds after each failed attempt; longer in sum than any receiver is bad.
@@ -46,7 +70,8 @@ impl Form {
             scale: 1.0,
             shops: 31,
             apps: sales.div_ceil(30),
-            lost_sales: 5,
+            lost_sales: usize::try_from(length.as_secs() / 60).map_or(5, |minutes| minutes.clamp(2, 5)),
+            sales_per_case: 6,
             hosted: 4,
             schedule: vec![1, 1, 2, 3, 4, 5, 6, 7, 8, 8],
             patience: Duration::from_mins(5),
@@ -63,6 +88,7 @@ impl Form {
             shops: 9,
             apps: 6,
             lost_sales: 2,
+            sales_per_case: 5,
             hosted: 2,
             schedule: vec![1, 1, 2, 2, 3, 3],
             patience: Duration::from_mins(3),
@@ -71,12 +97,34 @@ impl Form {
 
     /// Every pair of a shop and an app that is sold, in the order of the seed.
     #[must_use]
-    pub fn sales(&self, seed: u64) -> Vec<(usize, usize)> {
+    pub fn sales(&self, seed: u64) -> Vec<Purchase> {
         let good = (0..self.shops).filter(|shop| *shop != LOST_CAUSE);
-        let mut sales: Vec<_> = good.flat_map(|shop| (0..self.apps).map(move |app| (shop, app))).collect();
-        sales.extend((0..self.lost_sales.min(self.apps)).map(|app| (LOST_CAUSE, app)));
-        Dice::new(!seed).shuffle(&mut sales);
-        sales
+        let mut pairs: Vec<_> = good.flat_map(|shop| (0..self.apps).map(move |app| (shop, app))).collect();
+        let mut dice = Dice::new(!seed);
+        dice.shuffle(&mut pairs);
+        for app in 0..self.lost_sales.min(self.apps) {
+            pairs.insert(dice.below(pairs.len() / 2), (LOST_CAUSE, app));
+        }
+        let paid = |(shop, app)| Purchase { shop, app, payment: dice.pick(&PAYMENTS, Payment::Card) };
+        pairs.into_iter().map(paid).collect()
+    }
+
+    /// What the operator does to the licences of some of these sales, in their order: to none of the last ones, whose
+    /// licences come when the faults are over, nor to those of the lost cause.
+    #[must_use]
+    pub fn cases(&self, seed: u64) -> Vec<Case> {
+        let sales = self.sales(seed);
+        let pause = self.length.div_f64(u32::try_from(sales.len().max(1)).map_or(f64::MAX, f64::from));
+        let mut dice = Dice::new(!seed.rotate_left(32));
+        let early = sales.iter().zip(0u32..).take(sales.len() * 3 / 4);
+        let chosen =
+            early.filter(|(sale, _)| sale.shop != LOST_CAUSE && dice.below(self.sales_per_case) == 0);
+        let chosen: Vec<_> = chosen.map(|(sale, place)| (*sale, pause * place)).collect();
+        let case = |(sale, at): (Purchase, Duration)| {
+            let acts = acts(&mut dice, LONGEST_PEACE.mul_f64(self.scale));
+            Case { at, shop: sale.shop, app: sale.app, acts }
+        };
+        chosen.into_iter().map(case).collect()
     }
 
     /// The faults of a seed.
@@ -86,6 +134,29 @@ impl Form {
     }
 }
 
+/// One in four pays by debit.
+const PAYMENTS: [Payment; 4] = [Payment::Card, Payment::Card, Payment::Card, Payment::Debit];
+/// Before each of its acts, the operator leaves a licence alone for so long at most.
+const LONGEST_PEACE: Duration = Duration::from_secs(6);
+
+/// One to four acts that follow from each other; a revocation is the last.
+fn acts(dice: &mut Dice, longest: Duration) -> Vec<(Duration, Act)> {
+    let (mut acts, mut stands) = (Vec::new(), true);
+    for _ in 0..=dice.below(4) {
+        let act = match (dice.below(6), stands) {
+            (0, _) => Act::Revoke,
+            (_, true) => Act::Suspend,
+            (_, false) => Act::Reinstate,
+        };
+        acts.push((dice.between(Duration::ZERO, longest), act));
+        if act == Act::Revoke {
+            break;
+        }
+        stands = !stands;
+    }
+    acts
+}
+
 /// What comes as often as any other; a deck of these is dealt before the next is shuffled.
 #[derive(Debug, Clone, Copy)]
 enum Card {
@@ -93,10 +164,13 @@ enum Card {
     Freeze(Instance),
     KillServer(Server),
     StopServer(Server),
+    AbortPostgres,
     FreezeServer(Server),
     FillDisk,
     Link,
     AllLinks(Server),
+    Road(Way),
+    Relay(Way, Manner),
     Receiver(Mood),
     Clock,
     StoreClock,
@@ -156,10 +230,13 @@ impl Planner<'_> {
             Card::Freeze(instance) => Fault::Freeze(instance),
             Card::KillServer(server) => Fault::KillServer(server),
             Card::StopServer(server) => Fault::StopServer(server),
+            Card::AbortPostgres => Fault::AbortPostgres,
             Card::FreezeServer(server) => Fault::FreezeServer(server),
             Card::FillDisk => Fault::FillDisk,
             Card::Link => self.link(),
             Card::AllLinks(server) => Fault::AllLinks(server, self.weather()),
+            Card::Road(way) => Fault::Road(way, self.weather()),
+            Card::Relay(way, manner) => Fault::Relay(way, manner),
             Card::Receiver(mood) => Fault::Receiver(self.good_shop(), mood),
             Card::Clock => {
                 let whose = self.dice.pick(&Instance::ALL, Instance::Dispatcher);
@@ -194,12 +271,14 @@ impl Planner<'_> {
     /// What others wait for ends within a lease or an acknowledgement's wait, and beyond it.
     fn lasts(&mut self, fault: &Fault) -> Duration {
         let (least, most) = match fault {
-            Fault::Kill(_) | Fault::KillServer(_) | Fault::StopServer(_) => (0, 4_000),
+            Fault::Kill(_) | Fault::KillServer(_) | Fault::StopServer(_) | Fault::AbortPostgres => (0, 4_000),
             Fault::Freeze(Instance::License) => (1_000, 35_000),
             Fault::Freeze(Instance::Dispatcher | Instance::SecondDispatcher) => (1_000, 20_000),
             Fault::Freeze(_) | Fault::FreezeServer(_) | Fault::FillDisk => (1_000, 10_000),
-            Fault::Link(_, _, Weather::Cut) | Fault::AllLinks(_, Weather::Cut) => (300, 6_000),
-            Fault::Link(..) | Fault::AllLinks(..) => (1_000, 15_000),
+            Fault::Link(_, _, Weather::Cut)
+            | Fault::AllLinks(_, Weather::Cut)
+            | Fault::Road(_, Weather::Cut) => (300, 6_000),
+            Fault::Link(..) | Fault::AllLinks(..) | Fault::Road(..) | Fault::Relay(..) => (1_000, 15_000),
             Fault::Receiver(..) => (2_000, 20_000),
             Fault::Clock(..) => (3_000, 15_000),
         };
@@ -210,8 +289,7 @@ impl Planner<'_> {
 
 fn deck() -> Vec<Card> {
     let mut deck = vec![
-        Card::FreezeServer(Server::Nats),
-        Card::FreezeServer(Server::Valkey),
+        Card::AbortPostgres,
         Card::FillDisk,
         Card::Clock,
         Card::Clock,
@@ -220,8 +298,13 @@ fn deck() -> Vec<Card> {
         Card::AllLinks(Server::Nats),
     ];
     deck.extend(Instance::ALL.iter().flat_map(|one| [Card::Kill(*one), Card::Freeze(*one)]));
-    deck.extend(Server::ALL.iter().flat_map(|one| [Card::KillServer(*one), Card::StopServer(*one)]));
+    let downs = |one: &Server| [Card::KillServer(*one), Card::StopServer(*one), Card::FreezeServer(*one)];
+    deck.extend(Server::ALL.iter().flat_map(downs));
     deck.extend([Card::Link; 6]);
+    deck.extend(Way::ALL.map(Card::Road));
+    let manners = [Manner::Refuses, Manner::LosesAnswers, Manner::Repeats];
+    deck.extend(Way::ALL.iter().flat_map(|way| manners.map(|manner| Card::Relay(*way, manner))));
+    deck.push(Card::Relay(Way::Events, Manner::Reorders));
     deck.extend(Mood::BAD.iter().map(|mood| Card::Receiver(*mood)));
     deck
 }
@@ -247,7 +330,39 @@ mod tests {
         let plan = Form::long(Duration::from_mins(10)).plan(3);
         let kinds: BTreeSet<String> = plan.iter().map(|planned| planned.fault.kind()).collect();
         assert!(plan.len() > 250, "{}", plan.len());
-        assert!(kinds.len() >= 35, "{kinds:#?}");
+        assert!(kinds.len() >= 48, "{kinds:#?}");
+    }
+
+    #[test]
+    fn the_operator_does_only_what_can_be_done_and_not_to_the_lost_cause() {
+        let form = Form::long(Duration::from_mins(10));
+        let (sales, cases) = (form.sales(1), form.cases(1));
+        assert_eq!(cases, form.cases(1));
+        assert!(cases.len() > 100 && cases.len() < sales.len() / 4, "{}", cases.len());
+        for case in &cases {
+            assert_ne!(case.shop, LOST_CAUSE);
+            assert!(sales.iter().any(|sale| (sale.shop, sale.app) == (case.shop, case.app)));
+            let mut status = "active";
+            for (_, act) in &case.acts {
+                let may = match act {
+                    Act::Suspend => status == "active",
+                    Act::Reinstate => status == "suspended",
+                    Act::Revoke => status != "revoked",
+                };
+                assert!(may, "{case:?}");
+                status = act.status();
+            }
+        }
+        let all: Vec<Act> = cases.iter().flat_map(|case| case.acts.iter().map(|(_, act)| *act)).collect();
+        assert!(Act::ALL.iter().all(|act| all.contains(act)));
+        assert!(!Form::short().cases(1).is_empty());
+    }
+
+    #[test]
+    fn some_pay_by_card_and_some_by_debit() {
+        let sales = Form::short().sales(1);
+        let by_debit = sales.iter().filter(|sale| sale.payment == Payment::Debit).count();
+        assert!(by_debit > 3 && by_debit < sales.len() / 2, "{by_debit}");
     }
 
     #[test]
@@ -256,6 +371,7 @@ mod tests {
         let sales = form.sales(1);
         assert_eq!(sales.iter().collect::<BTreeSet<_>>().len(), sales.len());
         assert_eq!(sales.len(), 8 * 6 + 2);
+        assert_eq!(sales[..25].iter().filter(|sale| sale.shop == LOST_CAUSE).count(), 2);
     }
 
     #[test]

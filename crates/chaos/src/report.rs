@@ -68,6 +68,11 @@ impl fmt::Display for Report {
         writeln!(formatter, "licences          {}", verdict.licenses)?;
         writeln!(
             formatter,
+            "acts              {} on {} licences, {} of which were left alone after an answer that did not come",
+            verdict.acts, verdict.licenses_acted_on, verdict.cut_short
+        )?;
+        writeln!(
+            formatter,
             "deliveries        {}, {} dead by the schedule",
             verdict.deliveries, verdict.dead
         )?;
@@ -79,6 +84,7 @@ impl fmt::Display for Report {
         writeln!(formatter, "requests received {}", verdict.receipts)?;
         list(formatter, "lost", &verdict.lost)?;
         list(formatter, "issued twice", &verdict.issued_twice)?;
+        list(formatter, "stand wrong", &verdict.wrong)?;
         let told_twice = verdict.told_twice.iter().map(|one| {
             format!("{}, request {}; on record: {}", one.delivery_id, one.request, one.attempts.join(", "))
         });

@@ -29,21 +29,32 @@ pub struct Unsettled {
     pub outboxes: i64,
     /// Messages that a durable consumer has not had, or has not settled.
     pub messages: u64,
+    /// Events that payments-svc has not taken from Stripe.
+    pub events: usize,
+}
+
+/// What will have been told when everything is settled.
+#[derive(Debug, Clone, Copy)]
+pub struct Awaited {
+    /// Licences of so many sales.
+    pub sales: i64,
+    /// So many acts of the operator.
+    pub acts: i64,
 }
 
 impl Unsettled {
     fn is_nothing(&self) -> bool {
-        *self == Self { unlicensed: 0, installing: 0, deliveries: 0, outboxes: 0, messages: 0 }
+        *self == Self { unlicensed: 0, installing: 0, deliveries: 0, outboxes: 0, messages: 0, events: 0 }
     }
 }
 
 impl fmt::Display for Unsettled {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { unlicensed, installing, deliveries, outboxes, messages } = self;
+        let Self { unlicensed, installing, deliveries, outboxes, messages, events } = self;
         write!(
             formatter,
-            "{unlicensed} sales without a licence, {installing} installations, {deliveries} deliveries, {outboxes} messages in outboxes, \
-             {messages} on the bus"
+            "{unlicensed} sales without a licence, {installing} installations, {deliveries} deliveries, {outboxes} messages in \
+             outboxes, {messages} on the bus, {events} events of Stripe"
         )
     }
 }
@@ -69,15 +80,15 @@ impl Observer {
     pub async fn settled(
         &self,
         stage: &Stage,
-        sales: usize,
+        awaited: Awaited,
         limit: Duration,
     ) -> anyhow::Result<Option<Unsettled>> {
-        let (begun, sales) = (Moment::now(), i64::try_from(sales)?);
+        let begun = Moment::now();
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
-            let unsettled = self.look(sales).await?;
+            let unsettled = self.look(stage, awaited).await?;
             if unsettled.is_nothing() {
                 return Ok(None);
             }
@@ -89,19 +100,23 @@ impl Observer {
         }
     }
 
-    async fn look(&self, sales: i64) -> anyhow::Result<Unsettled> {
+    async fn look(&self, stage: &Stage, awaited: Awaited) -> anyhow::Result<Unsettled> {
+        let events = stage.ground.stripe.undelivered().await?;
         let licenses = self.count("SELECT count(*) FROM license.licenses").await?;
-        let told = "SELECT count(*) FROM webhooks.deliveries WHERE event = 'license-issued'";
+        let told = |events: &str| format!("SELECT count(*) FROM webhooks.deliveries WHERE event {events}");
         let open = "SELECT count(*) FROM webhooks.deliveries WHERE state IN ('pending', 'held')";
         let installing = "SELECT count(*) FROM license.installations WHERE state = 'installing'";
-        let untold = (licenses - self.count(told).await?).max(0);
+        let of_acts = "IN ('license-suspended', 'license-reinstated', 'license-revoked')";
+        let untold = (licenses - self.count(&told("= 'license-issued'")).await?).max(0)
+            + (awaited.acts - self.count(&told(of_acts)).await?).max(0);
         let mut outboxes = 0;
         for schema in OUTBOXES {
             let sql = format!("SELECT count(*) FROM {schema}.outbox WHERE published_at_ms IS NULL");
             outboxes += self.count(&sql).await?;
         }
         Ok(Unsettled {
-            unlicensed: (sales - licenses).max(0),
+            events,
+            unlicensed: (awaited.sales - licenses).max(0),
             installing: self.count(installing).await?,
             deliveries: untold + self.count(open).await?,
             outboxes,

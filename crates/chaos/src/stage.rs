@@ -24,10 +24,11 @@ use testkit::{
 use tokio::sync::Mutex;
 
 use crate::{
-    fault::{Instance, Mood, Server, Timepiece},
+    fault::{Instance, Mood, Server, Timepiece, Way},
     install::Hosted,
     outlet::Outlet,
     plan::{Form, LOST_CAUSE},
+    road::Roads,
 };
 
 const DATABASE: &str = "chaos";
@@ -64,6 +65,9 @@ pub struct Ground {
     pub servers: Servers,
     /// Their addresses, past the proxies.
     pub backing: Backing,
+    /// The ways between Stripe and payments-svc.
+    pub roads: Roads,
+    stripe_api_url: String,
     links: Links,
     clocks: Clocks,
     _clock_folder: TempDir,
@@ -86,9 +90,12 @@ impl Ground {
     /// Starts the servers, and a proxy for each connection that one of ours will hold.
     async fn lay(keys: &Keys, stripe_webhook_url: &str) -> anyhow::Result<Self> {
         let (root, (clock_folder, clocks)) = (default_root()?, clocks()?);
+        let mut roads = Roads::default();
+        let events = roads.lay(Way::Events, address_of(stripe_webhook_url)?).await?;
+        let stripe_webhook_url = at(stripe_webhook_url, events);
         let store_clock = clocks.get(&Timepiece::Store).map(SteppedClock::vars).into_iter().flatten();
         let (stripe, postgres, nats, valkey) = tokio::try_join!(
-            Stripe::start(keys, stripe_webhook_url, None),
+            Stripe::start(keys, &stripe_webhook_url, None),
             Postgres::start_with(&root, store_clock),
             Nats::start(&root),
             Valkey::start(&root),
@@ -99,13 +106,24 @@ impl Ground {
             redis_url: valkey.url(),
             stripe_url: stripe.url().to_owned(),
         };
+        let calls = roads.lay(Way::Calls, address_of(stripe.url())?).await?;
+        let stripe_api_url = at(stripe.url(), calls);
         let mut servers =
             Servers { postgres: Mutex::new(postgres), nats: Mutex::new(nats), valkey: Mutex::new(valkey) };
         let links = links(&mut servers).await?;
-        Ok(Self { stripe, servers, backing, links, clocks, _clock_folder: clock_folder })
+        Ok(Self {
+            stripe,
+            servers,
+            backing,
+            roads,
+            stripe_api_url,
+            links,
+            clocks,
+            _clock_folder: clock_folder,
+        })
     }
 
-    /// What one process is told: its own way to each server, and its own clock.
+    /// What one process is told: its own way to each server and to Stripe, and its own clock.
     fn vars(&self, instance: Instance) -> Vec<(String, String)> {
         let servers = [
             (Server::Postgres, "DATABASE_URL", &self.backing.database_url),
@@ -117,7 +135,9 @@ impl Ground {
             Some((name.to_owned(), at(url, link.address())))
         };
         let clock = self.clocks.get(&Timepiece::Of(instance)).map(SteppedClock::vars);
-        servers.into_iter().filter_map(through).chain(clock.into_iter().flatten()).collect()
+        let stripe = ("MERCATO__STRIPE__API_URL".to_owned(), self.stripe_api_url.clone());
+        let stripe = (instance == Instance::Payments).then_some(stripe);
+        servers.into_iter().filter_map(through).chain(clock.into_iter().flatten()).chain(stripe).collect()
     }
 
     /// Changes a connection's weather.
@@ -210,6 +230,12 @@ async fn links(servers: &mut Servers) -> anyhow::Result<Links> {
         }
     }
     Ok(links)
+}
+
+/// The loopback address in a URL.
+fn address_of(url: &str) -> anyhow::Result<SocketAddr> {
+    let authority = url.split('/').nth(2).with_context(|| format!("{url} names no host"))?;
+    authority.parse().with_context(|| format!("{url} names no address"))
 }
 
 /// The URL with another port of the loopback address.

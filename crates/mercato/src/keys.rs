@@ -28,7 +28,7 @@ const EVERYONE: [&str; 5] = ["gateway", "catalog-svc", "license-svc", "payments-
 /// keys that were sold are lost too.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct KeysArgs {
+pub(crate) struct KeysArgs {
     /// Where the folders are made.
     #[arg(long, value_name = "FOLDER")]
     folder: PathBuf,
@@ -67,7 +67,7 @@ struct KeyFile {
 }
 
 /// Writes the files; makes the keys where there are none yet.
-pub fn run(args: &KeysArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &KeysArgs) -> anyhow::Result<()> {
     let folder = private::create_folder(&args.folder)?;
     let (keys, are_new) = Keys::load_or_create(&folder, &Random::system())?;
     for file in keys.files(&args.postgres) {

@@ -1,6 +1,6 @@
 //! Sealing of secrets, at rest and on the bus: XChaCha20-Poly1305, with a key id so that keys can be rotated.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chacha20poly1305::{
@@ -50,11 +50,11 @@ impl From<SealError> for AppError {
     }
 }
 
-/// Seals and opens with the ring of keys.
+/// Seals and opens with the ring of keys; cheap to clone.
 #[derive(Clone)]
 pub struct Sealer {
-    current: String,
-    keys: BTreeMap<String, XChaCha20Poly1305>,
+    current: Arc<str>,
+    keys: Arc<BTreeMap<String, XChaCha20Poly1305>>,
     random: Random,
 }
 
@@ -74,12 +74,13 @@ impl Sealer {
             current.get_or_insert_with(|| id.clone());
             keys.insert(id, key);
         }
-        Ok(Self { current: current.ok_or(SealError::BadKeys)?, keys, random })
+        let current = current.ok_or(SealError::BadKeys)?;
+        Ok(Self { current: current.into(), keys: Arc::new(keys), random })
     }
 
     /// Seals `plain` for one purpose (for example `order.email`); the purpose must be named again to open it.
     pub fn seal(&self, purpose: &str, plain: &[u8]) -> AppResult<Vec<u8>> {
-        let key = self.keys.get(&self.current).ok_or(SealError::UnknownKey)?;
+        let key = self.keys.get(&*self.current).ok_or(SealError::UnknownKey)?;
         let nonce: [u8; NONCE] = self.random.bytes();
         let payload = Payload { msg: plain, aad: purpose.as_bytes() };
         let sealed = key.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| SealError::Damaged)?;

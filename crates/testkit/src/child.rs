@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::{
+    io::Errno,
+    process::{Pid, kill_process},
+};
 
 /// What to start, and how.
 #[derive(Debug, Clone)]
@@ -200,6 +203,35 @@ fn starter_thread_spawns(command: Command) -> anyhow::Result<Child> {
     Ok(child.recv().context("the thread that starts children has ended")??)
 }
 
+/// The processes that a process has started and that run, as Linux tells them; none where it is not asked.
+pub(crate) fn children_of(parent: u32) -> anyhow::Result<Vec<Pid>> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Ok(Vec::new()) };
+    let mut children = Vec::new();
+    for process in processes {
+        let name = process?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
+        // It may be gone by now.
+        let status = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        children.extend((parent_in(&status) == Some(parent)).then_some(id));
+    }
+    Ok(children)
+}
+
+/// The fourth field of `/proc/<id>/stat` (proc(5)); the second is a name in parentheses, which may hold anything.
+fn parent_in(status: &str) -> Option<u32> {
+    status.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// A signal to a process that may have ended by itself.
+pub(crate) fn signal_if_there(id: Pid, signal: Signal) -> anyhow::Result<()> {
+    match kill_process(id, signal) {
+        Err(Errno::SRCH) => Ok(()),
+        sent => Ok(sent?),
+    }
+}
+
 /// `true` when privileges can be dropped before a program starts.
 #[must_use]
 pub fn can_change_user() -> bool {
@@ -239,6 +271,28 @@ mod tests {
         let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         drop(child);
         assert!(rustix::process::test_kill_process(id).is_err());
+    }
+
+    #[test]
+    fn the_parent_stands_behind_a_name_that_may_hold_anything() {
+        assert_eq!(parent_in("42 (a b) R 7) S 12 42 42 0 -1 4194304"), Some(12));
+        assert_eq!(parent_in(""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_a_process_has_started_is_known_while_it_runs() {
+        let shell = Program::new("sh").args(["-c", "sleep 60 & wait"]).spawn().unwrap();
+        let started = eventually("the shell's child", Duration::from_secs(10), || {
+            std::future::ready(children_of(shell.id()).unwrap().first().copied())
+        });
+        let child = started.await.unwrap();
+        signal_if_there(child, Signal::KILL).unwrap();
+        let ended = eventually("its end", Duration::from_secs(10), || {
+            std::future::ready(children_of(shell.id()).unwrap().is_empty().then_some(()))
+        });
+        ended.await.unwrap();
+        signal_if_there(child, Signal::KILL).unwrap();
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub mod proxy;
 pub mod raw;
 #[cfg(feature = "http")]
 pub mod receiver;
+#[cfg(feature = "market")]
+pub mod relay;
 pub mod servers;
 #[cfg(feature = "raw")]
 pub mod tls;

@@ -11,21 +11,27 @@ the gateway, and lets things go wrong, for ten minutes if nothing else is said.
 
 A seed decides every fault: what happens, to whom, when, for how long. The same seed is the same plan on every machine.
 
-    SIGKILL and SIGSTOP    of each of our processes, of NATS and Valkey; SIGKILL and immediate shutdown of PostgreSQL
+    SIGKILL and SIGSTOP    of each of our processes; of NATS, Valkey and PostgreSQL, there of all its processes at once
+    shutdowns              of NATS and Valkey; of PostgreSQL in order and immediately; started on the same data and port
     connections            cut, stalled and slowed between a process, or all, and PostgreSQL, NATS, Valkey
+    Stripe                 its events to payments-svc and the calls of payments-svc to it: connections cut, stalled and
+                           slowed; refused by 503; taken, and the answer lost; repeated; events out of order
     NATS's disk            no room for another message (a limit of its store, not of this machine's disk)
     receivers              500, 503 with Retry-After, silence, resets, half an answer, lateness, 410 and enabled again
     clocks                 of one process, or PostgreSQL's, up to a minute fast or slow, stepped while it runs (Linux)
 
-Then all is mended, and when nothing is on its way any more it is judged: every paid order has one licence, every shop
-was told of each of its licences with right signatures, every installation of a hosted app has one key, every delivery
-is settled, every request that a shop received is an attempt on record, outboxes and dead letters are empty. What a
-shop was told again after it had taken it is counted and listed by its delivery id. It ends with failure unless all of
-that holds.
+Meanwhile buyers pay by card and by debit, and the operator suspends, reinstates and revokes licences.
+
+Then all is mended, and when nothing is on its way any more it is judged: every session that is paid at Stripe has one
+licence, every licence is what the operator's last act says, in the list and when it is checked, every shop was told of
+each of its licences and of each act with right signatures, every installation of a hosted app has one key, every
+delivery is settled, every request that a shop received is an attempt on record, outboxes and dead letters are empty.
+What a shop was told again after it had taken it is counted and listed by its delivery id. It ends with failure unless
+all of that holds. docs/chaos.md tells more.
 
     cargo xtask chaos                          # ten minutes, a seed by chance, which it prints
     cargo xtask chaos --minutes 3 --seed 42    # the faults of seed 42
-    cargo xtask chaos --seed 42 --plan         # only tell them
+    cargo xtask chaos --seed 42 --plan         # only tell them, and what the operator will do
     cargo xtask chaos --short --seed 42        # the form that the tests run
 
 Everything is on the loopback address, and about two sales a second. The report (text and JSON) and what each process

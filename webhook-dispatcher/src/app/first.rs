@@ -26,7 +26,7 @@ pub(super) struct First {
 impl Late {
     /// Whether the job is one of them: it changes nothing but its own record.
     pub(crate) fn has(&self, job: &Job) -> bool {
-        job.fresh.is_some() && self.0.contains(&hand_out(job))
+        !self.0.is_empty() && job.fresh.is_some() && self.0.contains(&hand_out(job))
     }
 }
 

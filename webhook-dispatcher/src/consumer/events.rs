@@ -1,5 +1,7 @@
 //! What shops are told (contracts.md section 3): what was sold to them, what became of it, and what is new.
 
+use std::sync::Arc;
+
 use platform::{
     AppResult, Shutdown,
     bus::{Bus, BusError, ConsumeError, ConsumerSpec, Message},
@@ -67,8 +69,9 @@ fn tell(
     shutdown: Shutdown,
     read: fn(&Sealer, &Message) -> Result<Option<News>, ConsumeError>,
 ) -> Result<JoinHandle<()>, BusError> {
+    let app = Arc::new(app);
     bus.consume_counted(spec, shutdown, move |message, count| {
-        let app = app.clone();
+        let app = Arc::clone(&app);
         async move {
             let news = read(app.bus_sealer(), &message).inspect_err(|_| app.note_unmade(&message.id))?;
             let handed_out = HandedOut { event_id: message.id, count };

@@ -1,11 +1,14 @@
 use std::time::Duration;
 
 use platform::{Clock, Shutdown, clock::millis};
+use tokio::time::sleep;
 
 use crate::app::App;
 
 /// The safety net behind the wake-ups: it finds what a replica left whose lease has run out.
 const SLOW_POLL: Duration = Duration::from_secs(5);
+/// After a look that has found all there was: what many commits have made due meanwhile, the next one finds.
+const REST: Duration = Duration::from_millis(20);
 /// After a failure of the store.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -28,10 +31,13 @@ impl Claimer {
         while !shutdown.is_cancelled() {
             match self.app.claim_due().await {
                 Ok(true) => {}
-                Ok(false) => self.wait(&shutdown).await,
+                Ok(false) => {
+                    shutdown.run_until_cancelled(sleep(REST)).await;
+                    self.wait(&shutdown).await;
+                }
                 Err(error) => {
                     tracing::warn!(?error, "due deliveries could not be claimed; trying again");
-                    shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+                    shutdown.run_until_cancelled(sleep(PAUSE)).await;
                 }
             }
         }
@@ -46,7 +52,7 @@ impl Claimer {
             () = self.app.woken() => {}
             () = self.app.slots.freed() => {}
             () = self.until(next_due_ms) => {}
-            () = tokio::time::sleep(self.poll) => {}
+            () = sleep(self.poll) => {}
             () = shutdown.cancelled() => {}
         }
     }

@@ -2,7 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
-use hyper::{body::Incoming, client::conn::TrySendError};
+use hyper::{
+    body::{Body as _, Incoming},
+    client::conn::TrySendError,
+};
 use platform::Clock;
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use tokio::time::timeout;
@@ -109,7 +112,8 @@ impl Client {
                 },
             }
         }
-        let mut line = self.connector.connect(&target.origin).await?;
+        // Boxed, so that no room is kept for it in requests on a connection that is there.
+        let mut line = Box::pin(self.connector.connect(&target.origin)).await?;
         // One that carries many requests is there for the others at once.
         line.share().into_iter().for_each(|shared| self.pool.put(&target.origin, shared));
         let response = line.send(request, target).await.map_err(TrySendError::into_error)?;
@@ -128,8 +132,8 @@ impl Client {
         let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let asked = asked.and_then(|value| retry_after::parse(value, self.clock.now_secs()));
         *answer = Answer { size: Some(0), ..Answer::status(response.status().as_u16(), asked) };
-        let whole = timeout(READ, self.drain(response.into_body(), answer)).await;
-        if whole == Ok(true) {
+        let body = response.into_body();
+        if body.is_end_stream() || timeout(READ, self.drain(body, answer)).await == Ok(true) {
             self.pool.put(origin, line);
         }
     }

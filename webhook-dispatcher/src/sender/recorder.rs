@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use platform::Code;
 use tokio::{
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::{Instant, sleep},
 };
 
@@ -11,6 +11,8 @@ use crate::app::{App, Late};
 
 /// One commit writes at most so many results.
 const BATCH: usize = 512;
+/// So long a result waits for others to share a commit with: the receiver has its answer, and nobody but the bus waits.
+const GATHER: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Writes what came of the attempts, many with one commit.
@@ -24,16 +26,50 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Writes until the last worker has ended.
-    pub async fn run(mut self) {
+    /// Writes until the last worker has ended. One batch is gathered, and sent to the store, while another is committed:
+    /// two replicas do the same.
+    pub async fn run(self) {
+        let Self { app, results, lease } = self;
+        let results = Mutex::new(results);
+        let writer = Writer { app, results: &results, lease };
+        tokio::join!(writer.run(), writer.run());
+    }
+}
+
+/// One of those that write at the same time.
+struct Writer<'a> {
+    app: App,
+    results: &'a Mutex<mpsc::Receiver<Finished>>,
+    lease: Duration,
+}
+
+impl Writer<'_> {
+    async fn run(&self) {
         let mut batch = Vec::with_capacity(BATCH);
-        while self.results.recv_many(&mut batch, BATCH).await > 0 {
+        while self.gather(&mut batch).await {
             if let Some(late) = self.write(&mut batch).await {
                 batch.drain(..).for_each(|finished| tell(finished, &late));
             }
             // Who waits for what was not written learns it by this, and its message comes again.
             batch.clear();
         }
+    }
+
+    /// The results that come within a moment of the first one. False: there are no more.
+    async fn gather(&self, batch: &mut Vec<Finished>) -> bool {
+        let mut results = self.results.lock().await;
+        if results.recv_many(batch, BATCH).await == 0 {
+            return false;
+        }
+        if batch.len() < BATCH {
+            // Looked at once more, and not at each result that comes.
+            sleep(GATHER).await;
+        }
+        while batch.len() < BATCH {
+            let Ok(finished) = results.try_recv() else { break };
+            batch.push(finished);
+        }
+        true
     }
 
     /// A store that is away is waited for, however long: the attempts were made, forgetting them would repeat them, and

@@ -89,11 +89,12 @@ impl Worker {
         });
         let mut running = JoinSet::new();
         loop {
+            // Not waited for, so that not each of them wakes this task.
+            while running.try_join_next().is_some() {}
             tokio::select! {
                 Some(job) = self.jobs.recv() => {
                     running.spawn(Arc::clone(&bench).work(job, self.results.clone()));
                 }
-                Some(_) = running.join_next() => {}
                 () = shutdown.cancelled() => break,
             }
         }
@@ -129,7 +130,9 @@ impl Bench {
             turn.ended(attempted.answer.outcome);
             return Ok((Attempt::Made(attempted), fresh));
         }
-        let (attempted, fresh) = tokio::join!(at_rest(turn, attempt), keep(job, fresh, results));
+        // Boxed, so that no room is kept for it in those that end soon.
+        let rest = Box::pin(async { tokio::join!(at_rest(turn, attempt), keep(job, fresh, results)) });
+        let (attempted, fresh) = rest.await;
         Ok((Attempt::Made(attempted), fresh?))
     }
 

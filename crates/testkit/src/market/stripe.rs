@@ -8,7 +8,7 @@ use stripe_sim::{RetrySchedule, Running, SimConfig, StripeSim, WebhookEndpoint};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Caller, Keys, Reply};
+use super::{Caller, Keys, Reply, admin::text};
 use crate::local_address;
 
 /// A running stand-in; it ends with this value.
@@ -83,6 +83,30 @@ impl Stripe {
         let query = [("type", event_type), ("limit", "100")];
         let page = self.api.query("/v1/events", &query).await?.ok()?;
         page["data"].as_array().cloned().context("no data")
+    }
+
+    /// The order that each paid session names in its metadata.
+    pub async fn paid_orders(&self) -> anyhow::Result<Vec<String>> {
+        let (mut orders, mut last) = (Vec::new(), None::<String>);
+        loop {
+            let mut query = vec![("status", "complete"), ("limit", "100")];
+            query.extend(last.as_deref().map(|last| ("starting_after", last)));
+            let page = self.api.query("/v1/checkout/sessions", &query).await?.ok()?;
+            let sessions = page["data"].as_array().context("no data")?;
+            for session in sessions.iter().filter(|session| session["payment_status"] == "paid") {
+                orders.push(text(&session["metadata"], "order_id")?);
+            }
+            match sessions.last() {
+                Some(session) if page["has_more"] == true => last = Some(text(session, "id")?),
+                _ => return Ok(orders),
+            }
+        }
+    }
+
+    /// How many of its events have not been taken yet.
+    pub async fn undelivered(&self) -> anyhow::Result<usize> {
+        let pending = self.caller.query("/sim/deliveries", &[("status", "pending")]).await?.ok()?;
+        Ok(pending["deliveries"].as_array().context("no deliveries")?.len())
     }
 
     /// For the rest of its control API (without a key, below `/sim`).

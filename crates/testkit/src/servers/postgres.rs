@@ -223,4 +223,37 @@ mod tests {
         let other = Database::connect(&other).await.unwrap();
         assert!(other.execute_unprepared("SELECT * FROM kept").await.is_err(), "databases are separate");
     }
+
+    #[cfg(all(feature = "database", target_os = "linux"))]
+    #[tokio::test]
+    async fn its_processes_freeze_die_and_end_in_order_all_together() {
+        use std::time::Duration;
+
+        use sea_orm::{ConnectionTrait as _, Database};
+        use tokio::time::timeout;
+
+        use crate::child::children_of;
+
+        const QUESTION: &str = "SELECT 1";
+        let mut postgres = Postgres::start(&default_root().unwrap()).await.unwrap();
+        let url = postgres.url();
+        let connection = Database::connect(url.as_str()).await.unwrap();
+        connection.execute_unprepared(QUESTION).await.unwrap();
+        postgres.server().signal_all(Signal::STOP).unwrap();
+        let mut asked = std::pin::pin!(connection.execute_unprepared(QUESTION));
+        assert!(timeout(Duration::from_millis(300), &mut asked).await.is_err(), "it answered frozen");
+        postgres.server().signal_all(Signal::CONT).unwrap();
+        asked.await.unwrap();
+        let id = postgres.server().id();
+        assert!(children_of(id).unwrap().len() > 1);
+        postgres.server().kill_all().unwrap();
+        assert!(children_of(id).unwrap().is_empty());
+        postgres.server().restart().await.unwrap();
+        postgres.server().stop_by(Signal::INT).await.unwrap();
+        postgres.server().restart().await.unwrap();
+        Database::connect(url.as_str()).await.unwrap().execute_unprepared(QUESTION).await.unwrap();
+        let said = fs::read_to_string(postgres.server().log()).unwrap();
+        assert_eq!(said.matches("database system was not properly shut down").count(), 1, "{said}");
+        assert_eq!(said.matches("received fast shutdown request").count(), 1, "{said}");
+    }
 }

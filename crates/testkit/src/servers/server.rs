@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use crate::{
-    child::{Program, Running, Signal},
+    child::{Program, Running, Signal, children_of, signal_if_there},
     eventually, free_port,
     probe::{Question, answers},
 };
@@ -82,6 +82,22 @@ impl Server {
         self.running.signal(signal)
     }
 
+    /// Sends a signal to it and to every process that it has started, such as those of PostgreSQL's connections.
+    pub fn signal_all(&mut self, signal: Signal) -> anyhow::Result<()> {
+        // While it stands still it starts no other.
+        self.running.signal(Signal::STOP)?;
+        for child in children_of(self.id())? {
+            signal_if_there(child, signal)?;
+        }
+        self.running.signal(signal)
+    }
+
+    /// `kill -9` of it and of every process that it has started, at once: what a machine that loses its power does.
+    pub fn kill_all(&mut self) -> anyhow::Result<()> {
+        self.signal_all(Signal::KILL)?;
+        self.kill()
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> anyhow::Result<Option<std::process::ExitStatus>> {
         self.running.ended()
@@ -108,7 +124,12 @@ impl Server {
 
     /// Asks it to end, waits until it has.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
-        self.running.signal(self.stop_by)?;
+        self.stop_by(self.stop_by).await
+    }
+
+    /// The same by another signal than the one that is quickest.
+    pub async fn stop_by(&mut self, signal: Signal) -> anyhow::Result<()> {
+        self.running.signal(signal)?;
         let what = format!("the end of {}", self.name);
         let running = &mut self.running;
         eventually(&what, STOP_LIMIT, || std::future::ready(running.ended().transpose())).await??;

@@ -3,11 +3,14 @@
 use std::{
     collections::HashMap,
     future::Future,
+    panic::AssertUnwindSafe,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
-use tokio::time::{Instant, interval};
-use tokio_util::task::AbortOnDropHandle;
+use futures::FutureExt as _;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{
@@ -90,7 +93,7 @@ where
         }
     }
 
-    /// Runs the handler in a task of its own, so that its panic ends nothing but itself.
+    /// Runs the handler; its panic ends nothing but itself.
     async fn handle(&self, delivery: &Delivery, span: &Span) -> Outcome {
         if delivery.message.id.is_empty() {
             // Inboxes know events by their id: without one, only the first of all such messages would take effect.
@@ -99,24 +102,23 @@ where
             );
         }
         let work = (self.shared.handler)(delivery.message.clone(), delivery.count);
-        let mut task = AbortOnDropHandle::new(tokio::spawn(work.instrument(span.clone())));
-        let mut still_working = interval(self.shared.spec.ack_wait / 2);
-        still_working.reset();
+        // What it shares with others is behind locks that outlive a panic, or is dropped with it.
+        let mut work = pin!(AssertUnwindSafe(work.instrument(span.clone())).catch_unwind());
         loop {
-            tokio::select! {
-                result = &mut task => return outcome_of(result.map_err(drop)),
-                _ = still_working.tick() => keep(delivery).await,
+            match timeout(self.shared.spec.ack_wait / 2, &mut work).await {
+                Ok(result) => return outcome_of(result),
+                Err(_) => keep(delivery).await,
             }
         }
     }
 }
 
-fn outcome_of(result: Result<Result<(), ConsumeError>, ()>) -> Outcome {
+fn outcome_of(result: thread::Result<Result<(), ConsumeError>>) -> Outcome {
     match result {
         Ok(Ok(())) => Outcome::Done,
         Ok(Err(ConsumeError::Retry(error))) => Outcome::Retry(error),
         Ok(Err(ConsumeError::Reject(reason))) => Outcome::Reject(reason),
-        Err(()) => Outcome::Crashed,
+        Err(_) => Outcome::Crashed,
     }
 }
 

@@ -52,11 +52,13 @@ where
         shutdown: &CancellationToken,
     ) -> Result<(), BusError> {
         loop {
+            // Waited for only where there is no room, so that not each of them wakes this task.
+            while self.in_flight.try_join_next().is_some() {}
             let has_room = self.in_flight.len() < self.attempts.spec().concurrency;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                Some(_) = self.in_flight.join_next() => {}
+                Some(_) = self.in_flight.join_next(), if !has_room => {}
                 delivery = deliveries.next(), if has_room => self.start(delivery?),
             }
         }
