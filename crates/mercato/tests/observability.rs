@@ -14,7 +14,11 @@ mod promql;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use testkit::market::{Market, Options, Package, Topology};
+use serde_json::Value;
+use testkit::{
+    collector::Collector,
+    market::{Market, Options, Package, Service, Topology},
+};
 
 use self::{
     exposed::Exposed,
@@ -30,8 +34,8 @@ struct Sold {
     secrets: Vec<String>,
 }
 
-async fn sell(topology: Topology) -> Sold {
-    let market = Market::start(topology, Options::default()).await.unwrap();
+async fn sell(topology: Topology, options: Options) -> Sold {
+    let market = Market::start(topology, options).await.unwrap();
     let admin = market.admin().unwrap();
     let vendor = admin.create_vendor("acme").await.unwrap();
     admin.import(&vendor, &Package::new(APP).price_cents(4900)).await.unwrap();
@@ -79,7 +83,7 @@ async fn problems_that_stay(market: &Market, files: &Files) -> Vec<String> {
 
 async fn every_query_finds_its_metrics(topology: Topology) {
     platform::tls::install_provider();
-    let (sold, files) = (sell(topology).await, files::read());
+    let (sold, files) = (sell(topology, Options::default()).await, files::read());
     assert!(files.queries.len() > 100, "{} queries", files.queries.len());
     let problems = problems_that_stay(&sold.market, &files).await;
     assert!(problems.is_empty(), "{}", problems.join("\n"));
@@ -129,12 +133,35 @@ async fn every_query_finds_its_metrics_in_one_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_is_written_down() {
     platform::tls::install_provider();
-    let sold = sell(Topology::OneProcess).await;
+    let sold = sell(Topology::OneProcess, Options::default()).await;
     let written = files::text("docs/observability.md");
     let exposed = scrape(&sold.market).await;
     let missing: Vec<_> =
         exposed.families.keys().filter(|name| !written.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "docs/observability.md says nothing of {missing:?}");
+}
+
+/// Each policy that looks at an attribute; a name that no span has would keep nothing, in silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_collector_keeps_traces_by_attributes_that_a_sales_spans_have() {
+    let configuration: Value =
+        serde_norway::from_str(&files::text("deploy/observability/collector.yaml")).unwrap();
+    let policies = configuration["processors"]["tail_sampling"]["policies"].as_array().unwrap();
+    let keys: Vec<&str> =
+        policies.iter().filter_map(|policy| policy["numeric_attribute"]["key"].as_str()).collect();
+    assert_eq!(keys.len(), 2, "one for what waited, one for what was tried again");
+
+    let collector = Collector::start().await.unwrap();
+    let traced = Service::ALL
+        .into_iter()
+        .fold(Options::default().traced_to(collector.endpoint()), |options, service| {
+            options.var(service, "OTEL_BSP_SCHEDULE_DELAY", "200")
+        });
+    let _sold = sell(Topology::FiveProcesses, traced).await;
+    for key in keys {
+        let found = collector.wait_for(key, SOON, |span| span.attributes.contains_key(key)).await.unwrap();
+        assert!(found.attributes[key].parse::<i64>().is_ok(), "{key} is a number");
+    }
 }
 
 #[test]
@@ -160,7 +187,7 @@ fn every_alert_has_its_page_in_the_runbook() {
 fn every_dashboard_can_be_provisioned() {
     let mut uids = BTreeSet::new();
     for file in files::dashboards() {
-        let board: serde_json::Value = serde_json::from_str(&files::text(&file)).unwrap();
+        let board: Value = serde_json::from_str(&files::text(&file)).unwrap();
         assert!(uids.insert(board["uid"].as_str().unwrap().to_owned()), "{file}: its uid is another's");
         let mut ids = BTreeSet::new();
         for panel in board["panels"].as_array().unwrap() {
