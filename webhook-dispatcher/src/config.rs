@@ -120,6 +120,8 @@ pub struct DeliveryConfig {
     pub circuit_longest_cool_down_seconds: u64,
     /// After so many days of nothing but failure an endpoint is disabled.
     pub disable_after_failing_days: u64,
+    /// Whether a shop's endpoint that is new, or at another URL, is told nothing before it has taken one signed request.
+    pub verify_endpoints: bool,
 }
 
 /// The operator's own endpoint, which is told of what happens to the others.
@@ -185,6 +187,7 @@ impl Default for DeliveryConfig {
             circuit_cool_down_seconds: 60,
             circuit_longest_cool_down_seconds: 3_600,
             disable_after_failing_days: 5,
+            verify_endpoints: false,
         }
     }
 }

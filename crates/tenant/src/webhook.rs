@@ -75,6 +75,14 @@ pub struct InstallationChanged {
     pub state: String,
 }
 
+/// `endpoint-verification`: whether this shop is there and knows its secret. To verify and to answer it is all that is to be
+/// done.
+#[derive(Debug, Clone, Deserialize)]
+pub struct EndpointVerification {
+    /// `ep_…`, as the marketplace's operator names this shop's endpoint.
+    pub endpoint_id: String,
+}
+
 #[derive(Deserialize)]
 struct LicenseIssuedJson {
     marketplace_id: MarketplaceId,
@@ -177,6 +185,16 @@ impl Verifier {
         body: &[u8],
         now: i64,
     ) -> Result<Delivery<InstallationChanged>, WebhookError> {
+        self.read(headers, body, now)
+    }
+
+    /// The same for `endpoint-verification`.
+    pub fn endpoint_verification(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: i64,
+    ) -> Result<Delivery<EndpointVerification>, WebhookError> {
         self.read(headers, body, now)
     }
 

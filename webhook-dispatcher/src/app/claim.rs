@@ -39,7 +39,9 @@ impl App {
         let tx = self.db.begin().await?;
         let (now_ms, busy) = (self.clock.now_ms(), self.slots.busy());
         let lease_ms = millis(self.rules.lease);
-        let claimed = lease::claim(&*tx, &Claim { now_ms, lease_ms, limit, busy: &busy }).await?;
+        let mut claimed = lease::claim(&*tx, &Claim { now_ms, lease_ms, limit, busy: &busy }).await?;
+        // Stores answer them in any order; where there is room for one, it is for the longest due.
+        claimed.sort_unstable_by(|a, b| (a.next_attempt_at_ms, &a.id).cmp(&(b.next_attempt_at_ms, &b.id)));
         if claimed.is_empty() {
             return Ok(claimed);
         }
@@ -84,8 +86,7 @@ impl App {
             else {
                 continue;
             };
-            let rate = endpoints.get(endpoint_id).and_then(endpoint::Model::rate);
-            match self.slot_of_claimed(&delivery, rate) {
+            match self.slot_of_claimed(&delivery, endpoints.get(endpoint_id)) {
                 Ok(slot) => {
                     let job = self.job(&delivery, Arc::clone(recipient), message, (slot, begun));
                     jobs.extend(job.map(|job| Job { is_probe, ..job }));
@@ -97,11 +98,18 @@ impl App {
         Ok(jobs)
     }
 
-    /// Room for the attempt. An error: a fresh message took the last slot meanwhile, or the endpoint has all that its
-    /// rate permits; when the delivery is due again.
-    fn slot_of_claimed(&self, delivery: &delivery::Model, rate: Option<u32>) -> Result<Slot, i64> {
+    /// Room for the attempt. An error: the endpoint was disabled or has moved meanwhile, a fresh message took the last
+    /// slot, or the endpoint has all that its rate permits; when the delivery is due again.
+    fn slot_of_claimed(
+        &self,
+        delivery: &delivery::Model,
+        endpoint: Option<&endpoint::Model>,
+    ) -> Result<Slot, i64> {
+        if endpoint.is_some_and(|endpoint| endpoint.holds(&delivery.event)) {
+            return Err(delivery.next_attempt_at_ms);
+        }
         let slot = self.slots.try_take(&delivery.endpoint_id).ok_or(delivery.next_attempt_at_ms)?;
-        slot.permits(rate, self.clock.now_ms())?;
+        slot.permits(endpoint.and_then(endpoint::Model::rate), self.clock.now_ms())?;
         Ok(slot)
     }
 

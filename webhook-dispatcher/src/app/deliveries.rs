@@ -47,11 +47,7 @@ impl App {
         if current.settled_at_ms.is_some() {
             may_be_sent_again(&current)?;
         }
-        if endpoint.is_none_or(|endpoint| endpoint.is_disabled()) {
-            return Err(AppError::conflict(
-                "the endpoint is disabled; enable it, and what is held for it goes on",
-            ));
-        }
+        may_be_told(endpoint.as_ref(), &current.event)?;
         if current.is(State::Pending) && current.lease_until_ms > 0 {
             return Ok(current);
         }
@@ -88,6 +84,19 @@ fn again(delivery: delivery::Model, now_ms: i64) -> delivery::Model {
         settled_at_ms: None,
         ..delivery
     }
+}
+
+/// What is held for the endpoint is not sent by a replay.
+fn may_be_told(endpoint: Option<&endpoint::Model>, event: &str) -> AppResult<()> {
+    let right = match endpoint {
+        Some(endpoint) if !endpoint.holds(event) => return Ok(()),
+        Some(endpoint) if !endpoint.is_disabled() => {
+            "the endpoint is not verified yet; replay its endpoint-verification, or enable it without one, and what is \
+             held for it goes on"
+        }
+        _ => "the endpoint is disabled; enable it, and what is held for it goes on",
+    };
+    Err(AppError::conflict(right))
 }
 
 /// What a callback came to was told and acted upon when it settled: a second ending would contradict the first.

@@ -2,9 +2,9 @@ use platform::{AppError, AppResult, db::Tx, inbox, outbox};
 use proto::events::{EndpointChanged, EndpointDisabled, EndpointEnabled, subject};
 use sea_orm::ConnectionTrait;
 
-use super::{App, Page, callbacks::Ended};
+use super::{App, Page, callbacks::Ended, verification::waived};
 use crate::{
-    domain::{delivery::DROPPED, endpoint::Owner, kind::CALLBACK, reason::class_of},
+    domain::{delivery::DROPPED, endpoint::Owner, kind::CALLBACK, reason::class_of, verification::Intake},
     sender::Route,
     store::{
         backlog, delivery,
@@ -63,16 +63,18 @@ impl App {
     ) -> AppResult<endpoint::Model> {
         let new = self.new_endpoint(change, now_ms)?;
         endpoint::create(&**tx, new.clone()).await?;
+        self.ask_to_verify(tx, None, &new, now_ms).await?;
         self.announce_changed(&**tx, &new, now_ms).await?;
         Ok(new)
     }
 
     fn new_endpoint(&self, change: &EndpointChange, now_ms: i64) -> AppResult<endpoint::Model> {
+        let new = endpoint::Model::new(self.ids.generate("ep"), &change.owner, change.route.url(), now_ms);
         Ok(endpoint::Model {
             sealed_secrets: self.seal_secrets(&change.route)?,
             revision: i64::from(change.revision),
             tenant_disabled: change.disabled,
-            ..endpoint::Model::new(self.ids.generate("ep"), &change.owner, change.route.url(), now_ms)
+            ..new.verified_as(self.verification_of(&change.owner, now_ms))
         })
     }
 
@@ -85,7 +87,7 @@ impl App {
     ) -> AppResult<endpoint::Model> {
         let moved = current.base_url != change.route.url();
         let standing = current.standing().follow(change.disabled, moved);
-        let here = if moved { current.clone().renewed() } else { current.clone() };
+        let here = if moved { self.at_new_url(current.clone(), now_ms) } else { current.clone() };
         let changed = endpoint::Model {
             base_url: change.route.url().to_owned(),
             sealed_secrets: self.seal_secrets(&change.route)?,
@@ -95,6 +97,9 @@ impl App {
         let changed = self.save(tx, &current, changed, now_ms).await?;
         if moved {
             delivery::hasten(&**tx, &changed.id, now_ms).await?;
+        }
+        if moved || (current.is_disabled() && !changed.is_disabled()) {
+            self.ask_to_verify(tx, Some(&current), &changed, now_ms).await?;
         }
         Ok(changed)
     }
@@ -114,7 +119,8 @@ impl App {
         self.set_disabled(id, true, Backlog::Keep).await
     }
 
-    /// The operator enables an endpoint: it begins afresh, and what was held for it goes on at once, or is given up.
+    /// The operator enables an endpoint: it begins afresh, and what was held for it goes on at once, or is given up. This
+    /// is the operator's word for one that was to be verified, too.
     pub async fn enable_endpoint(&self, id: &str, backlog: Backlog) -> AppResult<endpoint::Model> {
         self.set_disabled(id, false, backlog).await
     }
@@ -131,8 +137,11 @@ impl App {
         if backlog == Backlog::Drop {
             (dropped, ended) = self.drop_backlog(&tx, &current, now_ms).await?;
         }
-        let changed = if disabled { current.clone() } else { current.clone().renewed() };
+        let changed = if disabled { current.clone() } else { waived(current.clone().renewed()) };
         let changed = self.save(&tx, &current, changed.standing_as(standing), now_ms).await?;
+        if !disabled {
+            self.ask_to_verify(&tx, Some(&current), &changed, now_ms).await?;
+        }
         tx.commit().await?;
         if dropped > 0 {
             metrics::counter!("webhook_dead_letters_total", "reason" => class_of(DROPPED)).increment(dropped);
@@ -185,7 +194,8 @@ impl App {
         Ok(())
     }
 
-    /// Saves the endpoint as it stands now; its deliveries follow when it was disabled or enabled, which is announced.
+    /// Saves the endpoint as it stands now; its deliveries follow when it takes more or less than before. That it was
+    /// disabled or enabled is announced.
     pub(super) async fn save(
         &self,
         tx: &Tx,
@@ -195,10 +205,10 @@ impl App {
     ) -> AppResult<endpoint::Model> {
         let after = endpoint::Model { updated_at_ms: now_ms, ..after };
         endpoint::update(&**tx, &after).await?;
-        match (before.is_disabled(), after.is_disabled()) {
-            (false, true) => delivery::hold(&**tx, &after.id, now_ms).await?,
-            (true, false) => delivery::release(&**tx, &after.id, now_ms).await?,
-            _ => 0,
+        match (before.health().intake(), after.health().intake()) {
+            (was, is) if was == is => 0,
+            (_, Intake::Everything) => delivery::release(&**tx, &after.id, now_ms).await?,
+            _ => delivery::hold(&**tx, &after.id, now_ms).await?,
         };
         if before.is_disabled() != after.is_disabled() {
             self.announce_standing(tx, &after, now_ms).await?;

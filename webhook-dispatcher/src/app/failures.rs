@@ -5,7 +5,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{App, callbacks::Overtaken, health::signs_of};
 use crate::{
-    domain::{answer::Outcome, circuit, delivery::Next, health::Signs},
+    domain::{answer::Outcome, circuit, delivery::Next, health::Signs, verification::Intake},
     sender::{Attempted, Finished, Job},
     store::{backlog, delivery, endpoint},
 };
@@ -60,6 +60,12 @@ impl Change {
 
     fn is_disabled(&self) -> bool {
         self.after.is_disabled() && !self.before.is_disabled()
+    }
+
+    /// It takes more than before, and what is held for it goes on.
+    fn releases(&self) -> bool {
+        let (before, after) = (self.before.health().intake(), self.after.health().intake());
+        before != after && after == Intake::Everything
     }
 
     /// Until when what is pending waits.
@@ -253,7 +259,8 @@ async fn lock_deliveries(tx: &Tx, batch: &[Finished], changes: &[Change]) -> App
     let own: Vec<&str> = known.map(|finished| finished.job.lease.delivery_id.as_str()).collect();
     let pending =
         changes.iter().filter_map(|change| Some((change.after.id.as_str(), change.pending_until_ms()?)));
-    Ok(delivery::lock(&**tx, &own, &pending.collect::<Vec<_>>()).await?)
+    let released = changes.iter().filter(|change| change.releases()).map(|change| change.after.id.as_str());
+    Ok(delivery::lock(&**tx, &own, &pending.collect::<Vec<_>>(), &released.collect::<Vec<_>>()).await?)
 }
 
 /// A failed callback that a later one waits for is not tried again. Its row is locked by now, see [`Overtaken`].
@@ -274,6 +281,9 @@ impl App {
         if change.is_disabled() {
             let reason = after.standing().told_reason();
             tracing::warn!(endpoint = after.id, reason, "an endpoint was disabled");
+        }
+        if change.releases() {
+            tracing::info!(endpoint = after.id, "an endpoint was verified");
         }
         let after = self.save(tx, before, after.clone(), now_ms).await?;
         if after.is_disabled() {

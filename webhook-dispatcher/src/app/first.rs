@@ -8,7 +8,7 @@ use super::{App, claim::lost, failures::Failures};
 use crate::{
     domain::{answer::Outcome, delivery::State, kind::WEBHOOK},
     sender::{Attempt, Finished, Fresh, Job},
-    store::{attempt, delivery, endpoint, lease, message},
+    store::{attempt, delivery, lease, message},
 };
 
 /// The first attempts of a batch that were recorded before: another hand-out of their message was quicker.
@@ -142,11 +142,11 @@ fn as_its_endpoint(
 ) -> delivery::Model {
     let endpoint = failures.endpoint_of(job);
     let not_before_ms = job.fresh.as_ref().map_or(0, |fresh| fresh.not_before_ms);
-    let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
-    let state = if is_disabled { State::Held } else { State::Pending };
+    let is_held = endpoint.is_some_and(|endpoint| endpoint.holds(&job.event));
+    let state = if is_held { State::Held } else { State::Pending };
     delivery::Model {
         state: state.as_str().to_owned(),
-        held_since_ms: is_disabled.then_some(now_ms),
+        held_since_ms: is_held.then_some(now_ms),
         next_attempt_at_ms: endpoint
             .map_or(0, |endpoint| endpoint.health().not_before_ms())
             .max(not_before_ms)

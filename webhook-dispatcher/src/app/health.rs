@@ -10,6 +10,7 @@ use crate::{
     domain::{
         answer::Outcome,
         circuit::Window,
+        event::ENDPOINT_VERIFICATION,
         health::{HealthRules, Signs},
         kind::Kind,
     },
@@ -73,6 +74,7 @@ fn add(signs: &mut Signs, job: &Job, attempted: &Attempted) {
     let is_success = attempted.answer.outcome == Outcome::Success;
     if is_success {
         signs.succeeded += 1;
+        signs.is_verified |= job.event == ENDPOINT_VERIFICATION;
     } else {
         signs.failed += 1;
     }

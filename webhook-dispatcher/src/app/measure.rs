@@ -75,7 +75,10 @@ impl App {
             metrics::gauge!("webhook_deliveries_in_state", "state" => state).set(count as f64);
         }
         let (active, throttled) = (stats.active, stats.throttled);
-        for (state, count) in [("active", active), ("throttled", throttled), ("disabled", stats.disabled)] {
+        let (unverified, disabled) = (stats.unverified, stats.disabled);
+        for (state, count) in
+            [("active", active), ("throttled", throttled), ("unverified", unverified), ("disabled", disabled)]
+        {
             metrics::gauge!("webhook_endpoints_in_state", "state" => state).set(count as f64);
         }
         metrics::gauge!("webhook_replays_running").set(stats.replays as f64);

@@ -22,6 +22,7 @@ mod record;
 mod replays;
 mod secrets;
 mod settings;
+mod verification;
 
 use std::{sync::Arc, time::Duration};
 
@@ -98,6 +99,8 @@ struct Rules {
     health: HealthRules,
     /// The operator's own endpoint is configured.
     tells_operator: bool,
+    /// Endpoints that are new, or somewhere else, are verified first.
+    verifies: bool,
 }
 
 impl App {
@@ -168,6 +171,7 @@ impl Rules {
             held_retention: config.held_retention(),
             health: config.health(),
             tells_operator: false,
+            verifies: config.verify_endpoints,
         }
     }
 

@@ -9,8 +9,7 @@ use crate::{
     domain::{
         delivery::State,
         endpoint::Owner,
-        event::{DELIVERY_DEAD, ENDPOINT_DISABLED, ENDPOINT_ENABLED, OPERATIONS},
-        kind::OPERATOR,
+        event::{DELIVERY_DEAD, ENDPOINT_DISABLED, ENDPOINT_ENABLED, ENDPOINT_VERIFICATION, OPERATIONS},
     },
     sender::{Live, Route},
     store::{delivery, endpoint, message},
@@ -44,7 +43,9 @@ impl App {
         let Some(before) = current else {
             if let Some(operations) = configured {
                 let new = self.operators_endpoint(operations, now_ms)?;
-                endpoint::create_operators(&*tx, new).await?;
+                if endpoint::create_operators(&*tx, new.clone()).await? {
+                    self.ask_to_verify(&tx, None, &new, now_ms).await?;
+                }
             }
             return tx.commit().await;
         };
@@ -55,17 +56,20 @@ impl App {
         }
         let moved = after.base_url != before.base_url;
         let standing = before.standing().follow(false, moved).configured(configured.is_some());
-        let after = if moved { after.renewed() } else { after }.standing_as(standing);
-        self.save(&tx, &before, after, now_ms).await?;
+        let after = if moved { self.at_new_url(after, now_ms) } else { after };
+        let after = self.save(&tx, &before, after.standing_as(standing), now_ms).await?;
+        if moved || (before.is_disabled() && !after.is_disabled()) {
+            self.ask_to_verify(&tx, Some(&before), &after, now_ms).await?;
+        }
         tx.commit().await
     }
 
     fn operators_endpoint(&self, operations: &Operations, now_ms: i64) -> AppResult<endpoint::Model> {
-        let id = self.ids.generate("ep");
-        Ok(endpoint::Model {
-            sealed_secrets: self.seal_secrets(&route(operations))?,
-            ..endpoint::Model::new(id, &Owner::Operator, operations.url.as_str(), now_ms)
-        })
+        let (id, owner) = (self.ids.generate("ep"), Owner::Operator);
+        let new = endpoint::Model::new(id, &owner, operations.url.as_str(), now_ms);
+        let sealed_secrets = self.seal_secrets(&route(operations))?;
+        let verification = self.verification_of(&owner, now_ms);
+        Ok(endpoint::Model { sealed_secrets, ..new.verified_as(verification) })
     }
 
     pub(super) async fn tell_of_endpoint(
@@ -98,46 +102,58 @@ impl App {
         now_ms: i64,
     ) -> AppResult<()> {
         // Nor what becomes of its deliveries.
-        if OPERATIONS.contains(&event) {
+        let is_its_own = event == ENDPOINT_VERIFICATION && instance_id.is_empty();
+        if is_its_own || OPERATIONS.contains(&event) {
             return Ok(());
         }
         let body = DeadBody { delivery_id, instance_id, event, reason };
         self.tell_operator(tx, DELIVERY_DEAD, &body, now_ms).await
     }
 
-    /// Kept in the transaction of what it tells of; the claimer finds it there.
     async fn tell_operator(&self, tx: &Tx, event: &str, body: &impl Serialize, now_ms: i64) -> AppResult<()> {
         if !self.rules.tells_operator {
             return Ok(());
         }
         let Some(endpoint) = endpoint::find_of(&**tx, &Owner::Operator).await? else { return Ok(()) };
+        self.keep_event(tx, &endpoint, event, body, now_ms).await?;
+        metrics::counter!("webhook_operational_messages_total", "event" => event.to_owned()).increment(1);
+        Ok(())
+    }
+
+    /// Keeps an event for this endpoint in the transaction of what it tells of; the claimer finds it there.
+    pub(super) async fn keep_event(
+        &self,
+        tx: &Tx,
+        endpoint: &endpoint::Model,
+        event: &str,
+        body: &impl Serialize,
+        now_ms: i64,
+    ) -> AppResult<()> {
         let body = serde_json::to_vec(body).map_err(AppError::unexpected)?;
         let trace = TraceContext::current();
         let message = message::Model {
             id: self.ids.generate("msg"),
-            instance_id: String::new(),
+            instance_id: endpoint.instance_id.clone().unwrap_or_default(),
             event: event.to_owned(),
             sealed_body: self.seal_body(&body)?,
             traceparent: trace.traceparent,
             tracestate: trace.tracestate,
             created_at_ms: now_ms,
         };
-        let delivery = self.operational(&message, &endpoint);
+        let delivery = self.delivery_of(&message, endpoint);
         message::create(&**tx, message).await?;
-        delivery::create(&**tx, delivery).await?;
-        metrics::counter!("webhook_operational_messages_total", "event" => event.to_owned()).increment(1);
-        Ok(())
+        Ok(delivery::create(&**tx, delivery).await?)
     }
 
-    fn operational(&self, message: &message::Model, endpoint: &endpoint::Model) -> delivery::Model {
+    fn delivery_of(&self, message: &message::Model, endpoint: &endpoint::Model) -> delivery::Model {
         let now_ms = message.created_at_ms;
-        let is_disabled = endpoint.is_disabled();
-        let state = if is_disabled { State::Held } else { State::Pending };
+        let is_held = endpoint.holds(&message.event);
+        let state = if is_held { State::Held } else { State::Pending };
         delivery::Model {
             id: self.ids.generate("dly"),
             message_id: message.id.clone(),
             endpoint_id: endpoint.id.clone(),
-            instance_id: String::new(),
+            instance_id: message.instance_id.clone(),
             event: message.event.clone(),
             state: state.as_str().to_owned(),
             attempts: 0,
@@ -145,11 +161,11 @@ impl App {
             failures: 0,
             next_attempt_at_ms: endpoint.health().not_before_ms().max(now_ms),
             lease_until_ms: 0,
-            held_since_ms: is_disabled.then_some(now_ms),
+            held_since_ms: is_held.then_some(now_ms),
             dead_reason: None,
             created_at_ms: now_ms,
             settled_at_ms: None,
-            kind: OPERATOR.to_owned(),
+            kind: endpoint.kind.clone(),
             marketplace_id: None,
             installation_id: None,
             serial: None,

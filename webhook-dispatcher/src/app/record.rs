@@ -126,7 +126,7 @@ impl App {
         now_ms: i64,
         settled: &mut Settled,
     ) -> AppResult<()> {
-        let is_disabled = endpoint.is_some_and(endpoint::Model::is_disabled);
+        let is_held = endpoint.is_some_and(|endpoint| endpoint.holds(&job.event));
         let not_before_ms = endpoint.map_or(0, |endpoint| endpoint.health().not_before_ms());
         let goes_on = |is_ours| if is_ours { FAILED } else { LATE };
         let result = match next {
@@ -134,11 +134,11 @@ impl App {
                 self.bury(tx, job, (Ending::Refused, Some(reason)), now_ms, settled).await?
             }
             Next::Supersede => self.bury(tx, job, (Ending::Superseded, None), now_ms, settled).await?,
-            Next::Die { reason } if !is_disabled => {
+            Next::Die { reason } if !is_held => {
                 let ending = job.kind().operation().map_or(Ending::GivenUp, Ending::given_up);
                 self.bury(tx, job, (ending, Some(reason)), now_ms, settled).await?
             }
-            Next::Retry { wait, .. } if !is_disabled => {
+            Next::Retry { wait, .. } if !is_held => {
                 let at_ms = not_before_ms.max(now_ms + millis(*wait));
                 goes_on(lease::retry(&**tx, &job.lease, at_ms).await?)
             }

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         delivery::State,
         replay::{Found, Progress, Rate, Skip, Which},
+        verification::Intake,
     },
     store::{
         delivery, endpoint,
@@ -228,7 +229,7 @@ impl App {
         let is_last = (next.len() as u64) < looked_at;
         let (ids, endpoints): (Vec<_>, Vec<_>) = next.into_iter().unzip();
         let last = ids.last().cloned();
-        let takes = endpoints_that_take(tx, endpoints).await?;
+        let takes = intakes(tx, endpoints).await?;
         let found = delivery::take(&**tx, ids).await?;
         let messages = found.iter().map(|one| one.message_id.clone()).collect();
         let kept = prune::keep_bodies(&**tx, messages).await?;
@@ -237,7 +238,7 @@ impl App {
         while batch.again.len() < rate.at_once() as usize
             && let Some(one) = meant.next()
         {
-            let endpoint_takes = takes.get(&one.endpoint_id).copied().unwrap_or(false);
+            let endpoint_takes = takes.get(&one.endpoint_id).is_some_and(|intake| intake.takes(&one.event));
             batch.look_at(one, endpoint_takes, kept.contains(&one.message_id));
         }
         if meant.next().is_none() {
@@ -257,12 +258,12 @@ async fn candidates(tx: &Tx, job: &Model, limit: u64) -> AppResult<Vec<(String, 
     }
 }
 
-/// Which of these endpoints take deliveries: nobody disables one until the transaction ends.
-async fn endpoints_that_take(tx: &Tx, mut ids: Vec<String>) -> AppResult<HashMap<String, bool>> {
+/// What each of these endpoints takes: nobody disables one until the transaction ends.
+async fn intakes(tx: &Tx, mut ids: Vec<String>) -> AppResult<HashMap<String, Intake>> {
     ids.sort_unstable();
     ids.dedup();
     let endpoints = endpoint::list_shared(&**tx, ids).await?;
-    Ok(endpoints.into_iter().map(|one| (one.id.clone(), !one.is_disabled())).collect())
+    Ok(endpoints.into_iter().map(|one| (one.id.clone(), one.health().intake())).collect())
 }
 
 /// It may have changed since it was looked for.

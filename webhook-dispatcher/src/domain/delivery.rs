@@ -20,7 +20,7 @@ pub enum State {
     Dead,
     /// Its endpoint is disabled; goes on when that is enabled.
     Held,
-    /// A callback whose place a later one to the same app and shop took.
+    /// A callback whose place a later one to the same app and shop took, or a verification that nobody waits for any more.
     Superseded,
 }
 

@@ -36,6 +36,10 @@ pub const DELIVERY_DEAD: &str = "delivery-dead";
 /// Every event that the operator's own endpoint is told.
 pub const OPERATIONS: [&str; 3] = [ENDPOINT_DISABLED, ENDPOINT_ENABLED, DELIVERY_DEAD];
 
+/// An endpoint has to show that it is there (contracts.md section 3): to a shop's, and to the operator's own. It is no event
+/// that can be asked for: who is to be verified is told it, and nobody else.
+pub const ENDPOINT_VERIFICATION: &str = "endpoint-verification";
+
 /// The body of `license-issued`; its keys are written in this order.
 #[derive(Serialize)]
 pub struct LicenseIssued<'a> {
@@ -86,6 +90,14 @@ pub struct InstallationChanged<'a> {
     pub state: &'a str,
 }
 
+/// The body of `endpoint-verification`. There is nothing in it to be sent back: a 2xx to what only the holder of the secret
+/// can check is the whole proof, and of strangers' answers nothing but the status is read.
+#[derive(Serialize)]
+pub struct EndpointVerification<'a> {
+    /// `ep_…`
+    pub endpoint_id: &'a str,
+}
+
 /// What an event tells.
 pub trait Body: Serialize {
     /// The bytes that are signed and sent.
@@ -98,6 +110,7 @@ impl Body for LicenseIssued<'_> {}
 impl Body for LicenseChanged<'_> {}
 impl Body for ReleasePublished<'_> {}
 impl Body for InstallationChanged<'_> {}
+impl Body for EndpointVerification<'_> {}
 
 /// The event by which a shop is told of what was done to its licence.
 #[must_use]
@@ -141,6 +154,7 @@ mod tests {
         let body =
             r#"{"installation_id":"itn_1","marketplace_id":"@v/p","version":"1.0.0","state":"installed"}"#;
         assert_eq!(told(&event), body);
+        assert_eq!(told(&EndpointVerification { endpoint_id: "ep_1" }), r#"{"endpoint_id":"ep_1"}"#);
     }
 
     #[test]

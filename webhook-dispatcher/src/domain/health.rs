@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     circuit::{Circuit, CircuitRules, State},
     endpoint::Standing,
+    verification::{Intake, Verification},
 };
 
 /// Deliveries are made.
@@ -39,6 +40,8 @@ pub struct Signs {
     pub trips: bool,
     /// It answered 410.
     pub is_gone: bool,
+    /// It took the request that verifies it.
+    pub is_verified: bool,
     /// It has too much to do until then; 0: nothing was said of that.
     pub throttled_until_ms: i64,
     /// Since when it was failing, as was known when the attempts began.
@@ -54,7 +57,8 @@ impl Signs {
             Some(since_ms) => self.failed > 0 && rules.is_given_up(since_ms, now_ms),
             None => self.failed > 0 && self.succeeded == 0,
         };
-        by_streak || self.probe.is_some() || self.trips || self.is_gone || self.throttled_until_ms > 0
+        let is_told_apart = self.probe.is_some() || self.trips || self.is_gone || self.is_verified;
+        by_streak || is_told_apart || self.throttled_until_ms > 0
     }
 }
 
@@ -63,6 +67,8 @@ impl Signs {
 pub struct Health {
     /// Whether it is disabled, and why.
     pub standing: Standing,
+    /// Whether it was asked to show that it is there.
+    pub verification: Verification,
     /// It has too much to do until then.
     pub throttled_until_ms: i64,
     /// Since then every attempt has failed.
@@ -91,8 +97,23 @@ impl Health {
         Self {
             circuit: if standing.is_disabled() { Circuit::closed() } else { circuit },
             standing,
+            verification: if signs.is_verified {
+                Verification::VerifiedAt(now_ms)
+            } else {
+                self.verification
+            },
             throttled_until_ms: self.throttled_until_ms.max(signs.throttled_until_ms),
             failing_since_ms,
+        }
+    }
+
+    /// What may be sent to it.
+    #[must_use]
+    pub fn intake(&self) -> Intake {
+        match self {
+            _ if self.standing.is_disabled() => Intake::Nothing,
+            _ if self.verification.is_awaited() => Intake::VerificationAlone,
+            _ => Intake::Everything,
         }
     }
 
@@ -108,6 +129,7 @@ impl Health {
     pub fn state(&self, now_ms: i64) -> &'static str {
         match self {
             _ if self.standing.is_disabled() => "disabled",
+            _ if self.verification.is_awaited() => "unverified",
             _ if self.throttled_until_ms > now_ms || !self.circuit.is_closed() => "throttled",
             _ => ACTIVE,
         }
@@ -139,6 +161,7 @@ mod tests {
     fn healthy() -> Health {
         Health {
             standing: Standing::default(),
+            verification: Verification::default(),
             throttled_until_ms: 0,
             failing_since_ms: None,
             circuit: Circuit::closed(),
@@ -203,6 +226,23 @@ mod tests {
         assert_eq!(disabled.standing.told_reason().as_deref(), Some("gone"));
     }
 
+    #[test]
+    fn an_endpoint_is_unverified_until_it_takes_the_request_that_verifies_it() {
+        let unverified = Health { verification: Verification::AwaitedSince(3), ..healthy() };
+        assert_eq!((unverified.state(3), unverified.intake()), ("unverified", Intake::VerificationAlone));
+        for other in [failed(), succeeded(), Signs { throttled_until_ms: 9, ..failed() }] {
+            let after = unverified.clone().after(&other, &rules(), 5);
+            assert_eq!((after.state(5), after.intake()), ("unverified", Intake::VerificationAlone));
+        }
+        let signs = Signs { is_verified: true, ..succeeded() };
+        assert!(signs.may_change(&rules(), 5));
+        let verified = unverified.clone().after(&signs, &rules(), 5);
+        assert_eq!((verified.state(5), verified.verification.verified_at_ms()), (ACTIVE, Some(5)));
+        let gone = unverified.after(&Signs { is_gone: true, ..failed() }, &rules(), 5);
+        assert_eq!((gone.state(5), gone.intake()), ("disabled", Intake::Nothing));
+        assert!(gone.verification.is_awaited(), "once it is enabled");
+    }
+
     prop_compose! {
         fn any_signs()(
             failed in 0_u32..3,
@@ -210,10 +250,11 @@ mod tests {
             probe in any::<Option<bool>>(),
             trips in any::<bool>(),
             is_gone in any::<bool>(),
+            is_verified in any::<bool>(),
             throttled_until_ms in 0_i64..3,
             failing_since_ms in proptest::option::of(-6 * DAY..0),
         ) -> Signs {
-            Signs { failed, succeeded, probe, trips, is_gone, throttled_until_ms, failing_since_ms }
+            Signs { failed, succeeded, probe, trips, is_gone, is_verified, throttled_until_ms, failing_since_ms }
         }
     }
 

@@ -72,11 +72,11 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{EVENTS, OPERATIONS};
+    use crate::domain::event::{ENDPOINT_VERIFICATION, EVENTS, OPERATIONS};
 
     #[test]
     fn an_event_tells_its_kind() {
-        for event in EVENTS.into_iter().chain(OPERATIONS) {
+        for event in EVENTS.into_iter().chain(OPERATIONS).chain([ENDPOINT_VERIFICATION]) {
             assert_eq!(Kind::of_event(event), Kind::Webhook);
         }
         for operation in Operation::ALL {

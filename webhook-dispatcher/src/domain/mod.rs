@@ -17,6 +17,7 @@ pub mod retry_after;
 pub mod schedule;
 pub mod settings;
 pub mod target;
+pub mod verification;
 
 #[cfg(test)]
 mod table;

@@ -20,7 +20,7 @@ use crate::{
     domain::{
         delivery::State,
         endpoint::Owner,
-        event::{EVENTS, OPERATIONS},
+        event::{ENDPOINT_VERIFICATION, EVENTS, OPERATIONS},
         kind::KINDS,
         reason::class_of,
         settings::{BadSetting, CustomHeaders, Subscription, check_rate},
@@ -219,7 +219,7 @@ fn operations() -> [&'static str; 3] {
 
 /// What a delivery's event can be: an event of a webhook, or the operation of a callback.
 fn all_events() -> Vec<&'static str> {
-    EVENTS.into_iter().chain(OPERATIONS).chain(operations()).collect()
+    EVENTS.into_iter().chain(OPERATIONS).chain([ENDPOINT_VERIFICATION]).chain(operations()).collect()
 }
 
 fn endpoint_message(endpoint: endpoint::Model, now_ms: i64) -> Endpoint {
@@ -236,6 +236,8 @@ fn endpoint_message(endpoint: endpoint::Model, now_ms: i64) -> Endpoint {
         state: health.state(now_ms).to_owned(),
         throttled_until_ms: Some(health.throttled_until_ms).filter(|until_ms| *until_ms > now_ms),
         failing_since_ms: health.failing_since_ms,
+        unverified_since_ms: health.verification.awaited_since_ms(),
+        verified_at_ms: health.verification.verified_at_ms(),
         circuit: health.circuit.state.to_string(),
         circuit_until_ms: (!health.circuit.is_closed()).then_some(health.circuit.until_ms),
         header_names: endpoint.header_names(),

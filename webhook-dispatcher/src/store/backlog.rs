@@ -1,6 +1,6 @@
 //! What waits for an endpoint whose circuit closes, or which is enabled without what was held for it.
 
-use sea_orm::{ConnectionTrait, DbErr, QueryOrder as _, QuerySelect as _, entity::prelude::*};
+use sea_orm::{Condition, ConnectionTrait, DbErr, QueryOrder as _, QuerySelect as _, entity::prelude::*};
 
 use super::delivery::{Column, Entity, Model, change, of_endpoint};
 use crate::domain::delivery::State;
@@ -33,6 +33,22 @@ pub async fn drop_held(
         .col_expr(Column::DeadReason, Expr::value(reason))
         .col_expr(Column::SettledAtMs, Expr::value(now_ms));
     change(tx, update, of_endpoint(endpoint_id, State::Held)).await
+}
+
+/// Takes back what is open of this event for an endpoint. The result of an attempt in flight comes too late.
+pub async fn take_back(
+    tx: &impl ConnectionTrait,
+    endpoint_id: &str,
+    event: &str,
+    now_ms: i64,
+) -> Result<u64, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::State, Expr::value(State::Superseded.as_str()))
+        .col_expr(Column::HeldSinceMs, Expr::value(None::<i64>))
+        .col_expr(Column::LeaseUntilMs, Expr::value(0_i64))
+        .col_expr(Column::SettledAtMs, Expr::value(now_ms));
+    let open = Condition::all().add(Column::EndpointId.eq(endpoint_id)).add(Column::SettledAtMs.is_null());
+    change(tx, update, open.add(Column::Event.eq(event))).await
 }
 
 /// What is held for an endpoint, kept as it is until the transaction ends.

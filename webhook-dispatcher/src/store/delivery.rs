@@ -186,10 +186,15 @@ pub(super) fn due(endpoint_id: Option<&str>, now_ms: i64) -> Select<Entity> {
     Entity::find().filter(which).filter(Column::NextAttemptAtMs.lte(now_ms))
 }
 
-/// Takes these deliveries and, for each endpoint, what is pending and due before the time beside it, until the
-/// transaction ends.
-pub async fn lock(tx: &impl ConnectionTrait, ids: &[&str], pending: &[(&str, i64)]) -> Result<(), DbErr> {
-    if ids.is_empty() && pending.is_empty() {
+/// Takes these deliveries and, for each endpoint, what is pending and due before the time beside it, and what is held for
+/// these endpoints, until the transaction ends.
+pub async fn lock(
+    tx: &impl ConnectionTrait,
+    ids: &[&str],
+    pending: &[(&str, i64)],
+    held: &[&str],
+) -> Result<(), DbErr> {
+    if ids.is_empty() && pending.is_empty() && held.is_empty() {
         return Ok(());
     }
     let own = Condition::any().add(Column::Id.is_in(ids.iter().copied()));
@@ -197,6 +202,7 @@ pub async fn lock(tx: &impl ConnectionTrait, ids: &[&str], pending: &[(&str, i64
         let due = Column::NextAttemptAtMs.lt(*until_ms);
         any.add(of_endpoint(endpoint_id, State::Pending).add(due))
     });
+    let any = held.iter().fold(any, |any, endpoint_id| any.add(of_endpoint(endpoint_id, State::Held)));
     tx.query_all(&in_order(any)).await?;
     Ok(())
 }

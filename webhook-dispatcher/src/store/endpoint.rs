@@ -14,6 +14,7 @@ use crate::domain::{
     endpoint::{Owner, Standing},
     health::Health,
     settings::Subscription,
+    verification::Verification,
 };
 
 /// An endpoint: of an instance (`instance_id`), or of a hosted app (`marketplace_id`). It is disabled by its instance
@@ -44,6 +45,8 @@ pub struct Model {
     pub circuit: String,
     pub circuit_until_ms: i64,
     pub circuit_trips: i64,
+    pub unverified_since_ms: Option<i64>,
+    pub verified_at_ms: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -78,6 +81,8 @@ impl Model {
             circuit: circuit::State::Closed.to_string(),
             circuit_until_ms: 0,
             circuit_trips: 0,
+            unverified_since_ms: None,
+            verified_at_ms: None,
         }
     }
 
@@ -128,6 +133,7 @@ impl Model {
         };
         Health {
             standing: self.standing(),
+            verification: Verification::stored(self.unverified_since_ms, self.verified_at_ms),
             throttled_until_ms: self.throttled_until_ms,
             failing_since_ms: self.failing_since_ms,
             circuit,
@@ -140,6 +146,8 @@ impl Model {
         Self {
             tenant_disabled: health.standing.by_instance,
             disabled_reason: health.standing.reason,
+            unverified_since_ms: health.verification.awaited_since_ms(),
+            verified_at_ms: health.verification.verified_at_ms(),
             throttled_until_ms: health.throttled_until_ms,
             failing_since_ms: health.failing_since_ms,
             circuit: health.circuit.state.to_string(),
@@ -152,13 +160,20 @@ impl Model {
     /// It begins afresh: what was known of it was of another URL, or of another time.
     #[must_use]
     pub fn renewed(self) -> Self {
-        let standing = self.standing();
+        let health = self.health();
         self.with(Health {
-            standing,
             throttled_until_ms: 0,
             failing_since_ms: None,
             circuit: Circuit::closed(),
+            ..health
         })
+    }
+
+    /// The same endpoint, its verification otherwise.
+    #[must_use]
+    pub fn verified_as(self, verification: Verification) -> Self {
+        let health = self.health();
+        self.with(Health { verification, ..health })
     }
 
     /// It is disabled, or not, like this.
@@ -167,10 +182,16 @@ impl Model {
         Self { tenant_disabled: standing.by_instance, disabled_reason: standing.reason, ..self }
     }
 
-    /// Whether deliveries to it are held.
+    /// Whether it is disabled.
     #[must_use]
     pub fn is_disabled(&self) -> bool {
         self.standing().is_disabled()
+    }
+
+    /// Whether this event is held for it: it is disabled, or first to be verified.
+    #[must_use]
+    pub fn holds(&self, event: &str) -> bool {
+        !self.health().intake().takes(event)
     }
 }
 
@@ -254,6 +275,12 @@ pub async fn list_webhooks_after(
     shops.order_by_asc(Column::Id).limit(limit).all(db).await
 }
 
+/// The ids of those that are to be verified.
+pub async fn list_unverified(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let unverified = Entity::find().filter(Column::UnverifiedSinceMs.is_not_null());
+    unverified.select_only().column(Column::Id).order_by_asc(Column::Id).into_tuple().all(db).await
+}
+
 /// Those of these ids.
 pub async fn list_by_ids(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
@@ -274,11 +301,11 @@ pub async fn create(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), Db
     Ok(())
 }
 
-/// Adds the operator's own, unless another replica has just done so.
-pub async fn create_operators(tx: &impl ConnectionTrait, endpoint: Model) -> Result<(), DbErr> {
+/// Adds the operator's own, unless another replica has just done so; whether it did.
+pub async fn create_operators(tx: &impl ConnectionTrait, endpoint: Model) -> Result<bool, DbErr> {
     let once = OnConflict::new().do_nothing().to_owned();
-    Entity::insert(endpoint.into_active_model()).on_conflict(once).exec_without_returning(tx).await?;
-    Ok(())
+    let added = Entity::insert(endpoint.into_active_model()).on_conflict(once).exec_without_returning(tx);
+    Ok(added.await? > 0)
 }
 
 /// Writes all of it back.

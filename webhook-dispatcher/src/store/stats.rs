@@ -22,6 +22,8 @@ pub struct Stats {
     pub active: i64,
     /// Endpoints that asked to be left alone for a while.
     pub throttled: i64,
+    /// Endpoints that are told nothing before they are verified.
+    pub unverified: i64,
     /// Endpoints that are disabled.
     pub disabled: i64,
 }
@@ -42,10 +44,12 @@ pub(super) fn reading(backend: DbBackend, now_ms: i64) -> Statement {
     ];
     let deliveries = deliveries.map(|(name, which)| (name, format!("deliveries WHERE {which}")));
     let disabled = "(tenant_disabled OR disabled_reason IS NOT NULL)";
+    let told = format!("endpoints WHERE NOT {disabled} AND unverified_since_ms IS NULL");
     let others = [
         ("replays", "replays WHERE state = 'running'".to_owned()),
-        ("active", format!("endpoints WHERE NOT {disabled} AND throttled_until_ms <= $1")),
-        ("throttled", format!("endpoints WHERE NOT {disabled} AND throttled_until_ms > $1")),
+        ("active", format!("{told} AND throttled_until_ms <= $1")),
+        ("throttled", format!("{told} AND throttled_until_ms > $1")),
+        ("unverified", format!("endpoints WHERE NOT {disabled} AND unverified_since_ms IS NOT NULL")),
         ("disabled", format!("endpoints WHERE {disabled}")),
     ];
     let counts = deliveries.into_iter().chain(others).map(|(name, of)| {

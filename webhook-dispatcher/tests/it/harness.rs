@@ -129,6 +129,15 @@ impl Dispatcher {
         self.first.abort();
     }
 
+    /// The first replica ends, and one of another configuration takes its place.
+    pub(crate) async fn restart_with(&mut self, delivery: DeliveryConfig) {
+        self.first.abort();
+        self.config.delivery = delivery;
+        let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.peer = peer(&format!("http://{}", grpc.local_addr().unwrap()));
+        self.first = run(&self.config, &self.bus, &self.clock, grpc, &self.shutdown).await;
+    }
+
     // What license-svc announces.
 
     pub(crate) async fn shop(&self, instance_id: &str) -> Shop {

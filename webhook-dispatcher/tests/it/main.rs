@@ -43,3 +43,4 @@ mod replays_killed;
 mod serials;
 mod settings;
 mod tracing;
+mod verification;

@@ -26,3 +26,4 @@ mod sale;
 mod seats;
 mod shops;
 mod stripe_events;
+mod verified_shops;

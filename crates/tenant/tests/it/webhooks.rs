@@ -96,7 +96,9 @@ async fn further_events_are_taken_when_they_are_signed_and_no_others() {
     let release =
         json!({ "marketplace_id": APP, "version": "2.0.0", "changelog_url": null, "security": true });
     let installation = json!({ "installation_id": "itn_1", "marketplace_id": APP, "version": "2.0.0", "state": "installed" });
+    let verification = json!({ "endpoint_id": "ep_1" });
     for (event, body) in [
+        ("endpoint-verification", &verification),
         ("license-revoked", &license),
         ("license-suspended", &license),
         ("license-reinstated", &license),

@@ -56,7 +56,8 @@ pub(in crate::http) struct Delivery {
     /// Of a callback: what it is about.
     installation_id: Option<String>,
     event: String,
-    /// `pending`, `delivered`, `dead`, `held` or `superseded` (a later callback to the same app and shop took its place).
+    /// `pending`, `delivered`, `dead`, `held` or `superseded` (a later callback to the same app and shop took its place, or
+    /// nobody waits for this verification any more).
     state: String,
     attempts: u32,
     next_attempt_at: Option<String>,

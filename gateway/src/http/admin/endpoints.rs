@@ -76,11 +76,16 @@ pub(in crate::http) struct Endpoint {
     /// Null for a shop's.
     marketplace_id: Option<String>,
     base_url: String,
-    /// `active`, `throttled` (it asked to be left alone, or its circuit is not closed) or `disabled`.
+    /// `active`, `throttled` (it asked to be left alone, or its circuit is not closed), `unverified` (it has not taken its
+    /// `endpoint-verification` yet, and everything else is held) or `disabled`.
     state: String,
     disabled: bool,
     /// `operator`, `gone` (it answered 410), `failing` (days of nothing but failure), `instance` or `unconfigured`.
     disabled_reason: Option<String>,
+    /// Since then its verification is waited for.
+    unverified_since: Option<String>,
+    /// When it took its verification, at this URL; null: it was not asked to, or has not.
+    verified_at: Option<String>,
     /// It asked to be left alone until then.
     throttled_until: Option<String>,
     /// Since then every attempt has failed.
@@ -121,6 +126,8 @@ impl From<grpc::Endpoint> for Endpoint {
             base_url: endpoint.base_url,
             state: endpoint.state,
             disabled: endpoint.disabled,
+            unverified_since: endpoint.unverified_since_ms.map(time),
+            verified_at: endpoint.verified_at_ms.map(time),
             throttled_until: endpoint.throttled_until_ms.map(time),
             failing_since: endpoint.failing_since_ms.map(time),
             circuit: endpoint.circuit,
@@ -208,7 +215,7 @@ pub(in crate::http) async fn disable_endpoint(
     set_disabled(&edge, &operator.0, id, (true, Backlog::Keep)).await
 }
 
-/// Tells an endpoint again, first what was held, unless that is dropped.
+/// Tells an endpoint again, first what was held, unless that is dropped; also one that was to be verified.
 #[utoipa::path(
     post, path = "/admin/endpoints/{id}/enable", tag = "operator", params(("id" = String, Path), BacklogQuery),
     security(("admin_key" = [])),

@@ -5,6 +5,7 @@ mod m0002_add_callbacks;
 mod m0003_speed;
 mod m0004_endpoints;
 mod m0005_replay;
+mod m0006_verification;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_speed::Migration),
             Box::new(m0004_endpoints::Migration),
             Box::new(m0005_replay::Migration),
+            Box::new(m0006_verification::Migration),
         ]
     }
 }
@@ -37,7 +39,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{endpoint::Owner, kind::Kind, settings::Subscription},
+        domain::{endpoint::Owner, kind::Kind, settings::Subscription, verification::Verification},
         store::{delivery, endpoint},
     };
 
@@ -70,6 +72,7 @@ mod tests {
         let endpoint = endpoint::find_by_owner(store, &owner).await.unwrap().unwrap();
         assert_eq!((endpoint.kind.as_str(), endpoint.owner()), ("webhook", owner));
         assert_eq!(endpoint.subscription(), Subscription::default());
+        assert_eq!(endpoint.health().verification, Verification::NotAwaited, "it is told as before");
         let owner = Owner::Instance("inst_1".to_owned());
         let endpoint = endpoint::find_by_owner(store, &owner).await.unwrap().unwrap();
         assert_eq!(

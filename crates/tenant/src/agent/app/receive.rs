@@ -68,6 +68,12 @@ impl App {
         Ok(told.body)
     }
 
+    /// Whether a question if this shop is there comes from the marketplace. Nothing follows from it.
+    pub(crate) fn receive_verification(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), UseCaseError> {
+        self.webhooks.endpoint_verification(headers, body, self.now_ms().div_euclid(1000))?;
+        Ok(())
+    }
+
     /// Asks the marketplace for this shop's licences: the way back when a webhook never came. Says how many were new.
     pub(crate) async fn look_for_licenses(&self) -> Result<usize, UseCaseError> {
         let live = self.client()?.licenses().await?.into_iter().filter(|license| license.status == "active");

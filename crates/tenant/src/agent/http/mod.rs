@@ -61,6 +61,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/admin/marketplace/license-reinstated", post(webhook::license_changed))
         .route("/admin/marketplace/release-published", post(webhook::release_published))
         .route("/admin/marketplace/installation-changed", post(webhook::installation_changed))
+        .route("/admin/marketplace/endpoint-verification", post(webhook::endpoint_verification))
         .route("/assets/style.css", get(assets::style))
         .route("/healthz", get(async || "ok"))
         .merge(administrator)

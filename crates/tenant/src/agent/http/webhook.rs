@@ -56,6 +56,16 @@ pub(super) async fn installation_changed(
     Ok(StatusCode::OK)
 }
 
+pub(super) async fn endpoint_verification(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> AppResult<StatusCode> {
+    app.receive_verification(&headers, &body).map_err(refusal)?;
+    tracing::info!("the marketplace has verified this shop");
+    Ok(StatusCode::OK)
+}
+
 fn refusal(error: UseCaseError) -> AppError {
     match error {
         UseCaseError::Webhook(WebhookError::Signature(error)) => AppError::unauthorized(error.to_string()),
