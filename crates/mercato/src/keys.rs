@@ -184,6 +184,21 @@ mod tests {
     }
 
     #[test]
+    fn kubernetes_names_the_files_that_are_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = written(folder.path());
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes/base/config");
+        for service in EVERYONE {
+            let variables = fs::read_to_string(deploy.join(format!("{service}.env"))).unwrap();
+            let names = variables.lines().filter_map(|line| line.split_once("=/run/secrets/mercato/"));
+            // What Stripe gave is nothing to make.
+            for (variable, name) in names.filter(|(_, name)| !name.starts_with("stripe-")) {
+                assert!(made.contains_key(&format!("{service}/{name}")), "{service}: {variable}");
+            }
+        }
+    }
+
+    #[test]
     fn what_was_lost_is_written_again_with_the_same_key() {
         let folder = tempfile::tempdir().unwrap();
         let made = written(folder.path());

@@ -5,13 +5,18 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use testkit::paths;
 
 use crate::run::{cargo, program, succeed};
 
 /// The cargo-deny whose configuration `deny.toml` is.
 const CARGO_DENY: &str = "0.20.2";
+
+/// Since kubectl 1.27.
+const KUSTOMIZE_MAJOR: u32 = 5;
+const KUBECTL: &str = "kubectl 1.27 or newer is needed: Debian 13 has it (`apt-get install kubernetes-client`), \
+    elsewhere see https://kubernetes.io/docs/tasks/tools/";
 
 /// Whether `cargo <name>` exists.
 pub(crate) async fn has_cargo_command(name: &str) -> bool {
@@ -51,6 +56,23 @@ pub(crate) async fn debian(name: &str, package: &str) -> anyhow::Result<PathBuf>
     find(name).with_context(|| format!("the Debian package {package} brought no `{name}`"))
 }
 
+/// A kubectl whose kustomize reads what `deploy/kubernetes` is written in.
+pub(crate) async fn kubectl() -> anyhow::Result<PathBuf> {
+    let kubectl = debian("kubectl", "kubernetes-client").await.context(KUBECTL)?;
+    let mut asked = program(&kubectl, &["version", "--client", "--output=json"]);
+    let answer = asked.stdout(Stdio::piped()).output().await.context("kubectl can't be started")?;
+    let version = kustomize_version(&answer.stdout).unwrap_or_default();
+    ensure!(version >= KUSTOMIZE_MAJOR, "this kubectl is too old. {KUBECTL}");
+    Ok(kubectl)
+}
+
+/// The major version of the kustomize inside; kubectl before 1.27 doesn't say.
+fn kustomize_version(answer: &[u8]) -> Option<u32> {
+    let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    let version = answer.get("kustomizeVersion")?.as_str()?;
+    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
 /// Installs a Debian package.
 pub(crate) async fn install_debian(package: &str) -> anyhow::Result<()> {
     if find("apt-get").is_none() || !rustix::process::geteuid().is_root() {
@@ -86,5 +108,12 @@ mod tests {
         assert!(find("sh").is_some_and(|path| path.is_absolute()));
         assert_eq!(find("no-such-program"), None);
         assert!(!is_program(Path::new("/etc/passwd")));
+    }
+
+    #[test]
+    fn an_old_kubectl_is_told_by_its_kustomize() {
+        assert_eq!(kustomize_version(br#"{"clientVersion":{},"kustomizeVersion":"v5.5.0"}"#), Some(5));
+        assert_eq!(kustomize_version(br#"{"clientVersion":{"minor":"20"}}"#), None);
+        assert_eq!(kustomize_version(b"unknown flag"), None);
     }
 }
