@@ -54,7 +54,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let projection = Projection::new(db.clone());
     check_readiness(&common, &artifacts, &projection);
     let app = App::new(&config, &common, db.clone(), artifacts, projection.clone())?;
-    let server = server(&config, &common, app).await?;
+    let server = server(&config, app).await?;
 
     let mut tasks = Tasks::new(shutdown);
     tasks.spawn_quiet("catalogue follower", follow(projection, common.bus.clone(), tasks.shutdown()));
@@ -77,9 +77,9 @@ fn check_readiness(common: &platform::Parts, artifacts: &Artifacts, projection: 
     });
 }
 
-async fn server(config: &Config, common: &platform::Parts, app: App) -> anyhow::Result<Server> {
+async fn server(config: &Config, app: App) -> anyhow::Result<Server> {
     let callers = Callers::new(&config.grpc);
     let catalog = CatalogServer::with_interceptor(CatalogEdge::new(app.clone()), callers.interceptor());
     let admin = CatalogAdminServer::with_interceptor(AdminEdge::new(app), callers.interceptor());
-    Ok(Server::new(&config.grpc, common.clock.clone())?.add(catalog).await.add(admin).await)
+    Ok(Server::new(&config.grpc)?.add(catalog).await.add(admin).await)
 }

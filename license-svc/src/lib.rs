@@ -52,8 +52,9 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     tasks.spawn("callbacks", consumer::callbacks(&app, &common.bus, ends.clone())?);
     tasks.spawn("releases", consumer::releases(&app, &common.bus, ends.clone())?);
     tasks.spawn_quiet("outbox", outbox::relay(db.clone(), common.bus, common.clock.clone(), ends.clone()));
-    tasks.spawn_quiet("inbox", inbox::keep_tidy(db, common.clock.clone(), ends.clone()));
-    tasks.spawn("grpc", grpc::serve(app, config.grpc.clone(), common.clock, grpc, ends));
+    tasks.spawn_quiet("inbox", inbox::keep_tidy(db, common.clock, ends.clone()));
+    tasks.spawn_quiet("measure", app.clone().keep_measuring(ends.clone()));
+    tasks.spawn("grpc", grpc::serve(app, config.grpc.clone(), grpc, ends));
     common.readiness.started();
     Ok(tasks.run_to_end(config.lifecycle.drain()).await?)
 }

@@ -11,7 +11,7 @@ mod http;
 mod store;
 mod stripe;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use platform::{
     Shutdown,
@@ -26,7 +26,7 @@ use platform::{
 use proto::payments::checkout_server::CheckoutServer;
 use tokio::net::TcpListener;
 
-use crate::app::App;
+use crate::app::{App, Meters};
 pub use crate::{
     config::{Config, HttpConfig, StripeConfig},
     store::migrations::Migrator,
@@ -64,12 +64,12 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let app = build(&config, &common, db.clone())?;
     let tidy = app.clone();
     let router = http::router(app.clone(), config.stripe.webhook_secrets());
-    let router = platform::http::public(router, common.ids(), common.clock.clone(), WEBHOOK_TIMEOUT);
+    let router = platform::http::public(router, common.ids(), WEBHOOK_TIMEOUT);
     let checkout = CheckoutServer::with_interceptor(
         grpc::CheckoutEdge::new(app),
         Callers::new(&config.grpc).interceptor(),
     );
-    let server = Server::new(&config.grpc, common.clock.clone())?.add(checkout).await;
+    let server = Server::new(&config.grpc)?.add(checkout).await;
     let mut tasks = Tasks::new(shutdown);
     let stop = tasks.shutdown();
     tasks.spawn("grpc", server.serve(grpc, stop.clone()));
@@ -91,5 +91,6 @@ fn build(config: &Config, common: &platform::Parts, db: Db) -> anyhow::Result<Ap
         bus_sealer: Sealer::new(&config.bus_sealing, common.random.clone())?,
         stripe: stripe::Client::new(&config.stripe)?,
         session: config.stripe.session(),
+        meters: Arc::new(Meters::new()),
     })
 }

@@ -64,7 +64,7 @@ pub async fn run(config: Config, parts: Parts, shutdown: Shutdown) -> anyhow::Re
     let client = Client::new(&settings, common.clock.clone());
     start_pipeline(&mut tasks, &config, &common, &app, (client, jobs));
     start_consumers(&mut tasks, &common, &app)?;
-    let server = Server::new(&config.grpc, common.clock.clone())?;
+    let server = Server::new(&config.grpc)?;
     let callers = Callers::new(&config.grpc);
     let edge = WebhooksServer::with_interceptor(WebhooksEdge::new(app.clone()), callers.interceptor());
     tasks.spawn("grpc", server.add(edge).await.serve(grpc, tasks.shutdown()));

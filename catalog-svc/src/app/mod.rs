@@ -30,6 +30,12 @@ use crate::{
     projection::Projection,
 };
 
+/// There from the start: a counter that appears with its first event has no rate for it.
+const COUNTERS: [&str; 3] = [
+    "catalog_releases_published_total",
+    "catalog_releases_yanked_total",
+    "catalog_app_secrets_rotated_total",
+];
 /// Each import holds a whole ZIP in memory.
 const IMPORTS_AT_ONCE: usize = 2;
 
@@ -61,6 +67,9 @@ impl App {
         artifacts: Artifacts,
         projection: Projection,
     ) -> anyhow::Result<Self> {
+        for name in COUNTERS {
+            metrics::counter!(name).increment(0);
+        }
         Ok(Self {
             db,
             clock: common.clock.clone(),

@@ -321,7 +321,7 @@ async fn serve_makes_its_keys_once_and_takes_the_admin_key_it_printed() {
     let vendors: Value = browser().get(url).bearer_auth(key).send().await.unwrap().json().await.unwrap();
     assert_eq!(vendors["count"], 0, "no sample data: {vendors}");
     let metrics = browser().get(format!("http://127.0.0.1:{}/metrics", ports[2])).send().await.unwrap();
-    assert!(metrics.text().await.unwrap().contains("http_requests_total"));
+    assert!(metrics.text().await.unwrap().contains("http_server_request_duration_seconds_count"));
     assert!(process.stop(PATIENCE).await.unwrap().success());
 }
 

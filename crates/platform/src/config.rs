@@ -2,7 +2,7 @@
 //!
 //! Later wins: defaults, the TOML file that `MERCATO_CONFIG` names, the environment. A key `section.key` is
 //! `MERCATO__SECTION__KEY` there; where a standard exists (`DATABASE_URL`, `NATS_URL`, `REDIS_URL`,
-//! `OTEL_EXPORTER_OTLP_ENDPOINT`) that name is taken as well. Any variable may be given as `…_FILE`, which
+//! `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER` and its `_ARG`) that name is taken as well. Any variable may be given as `…_FILE`, which
 //! names a file that holds the value. An unknown key is refused.
 
 use std::{collections::BTreeMap, env, fmt, fs};
@@ -15,11 +15,13 @@ use figment::{
 use serde::de::DeserializeOwned;
 
 const PREFIX: &str = "MERCATO__";
-const STANDARD: [(&str, &str); 4] = [
+const STANDARD: [(&str, &str); 6] = [
     ("DATABASE_URL", "database.url"),
     ("NATS_URL", "bus.url"),
     ("REDIS_URL", "redis.url"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
+    ("OTEL_TRACES_SAMPLER", "telemetry.traces_sampler"),
+    ("OTEL_TRACES_SAMPLER_ARG", "telemetry.traces_sampler_arg"),
 ];
 
 /// A configuration that can say what is wrong with it.

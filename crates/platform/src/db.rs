@@ -59,21 +59,22 @@ pub struct Db {
     readers: DatabaseConnection,
     writer: DatabaseConnection,
     announced: Arc<Notify>,
+    name: Arc<str>,
 }
 
 impl Db {
     /// Connects. `schema` is the service's own, such as `license`.
     pub async fn connect(config: &DatabaseConfig, schema: &str) -> Result<Self, DbErr> {
-        let announced = Arc::default();
+        let (announced, name) = (Arc::default(), Arc::from(schema));
         if config.is_sqlite() {
             create_folder(config);
             // SQLite has one writer: one connection writes and the others wait their turn in its queue.
             let writer = Database::connect(options(config, schema, 1)).await?;
             let readers = Database::connect(options(config, schema, config.max_connections)).await?;
-            return Ok(Self { readers, writer, announced });
+            return Ok(Self { readers, writer, announced, name });
         }
         let readers = Database::connect(options(config, schema, config.max_connections)).await?;
-        Ok(Self { writer: readers.clone(), readers, announced })
+        Ok(Self { writer: readers.clone(), readers, announced, name })
     }
 
     /// Begins a transaction that may write.
@@ -101,6 +102,12 @@ impl Db {
     #[must_use]
     pub fn backend(&self) -> DbBackend {
         self.readers.get_database_backend()
+    }
+
+    /// Whose it is: the schema it was opened with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it answers now.

@@ -1,6 +1,6 @@
 //! The public HTTP edge that the services share: request ids, spans with route templates, metrics, graceful end.
 
-use std::{any::Any, net::SocketAddr, time::Duration};
+use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -10,11 +10,15 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
-use tokio::net::TcpListener;
+use metrics::Label;
+use tokio::{net::TcpListener, time::Instant};
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use tracing::Instrument as _;
 
-use crate::{AppError, Clock, Code, Ids, Shutdown, telemetry::SPANS};
+use crate::{
+    AppError, Code, Ids, Shutdown,
+    telemetry::{SPANS, durations::Durations},
+};
 
 /// Names the request in the answer, in errors and in logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,12 +36,16 @@ pub fn current_request_id() -> Option<String> {
 #[derive(Clone)]
 struct Edge {
     ids: Ids,
-    clock: Clock,
+    requests: Arc<Durations<Answered>>,
 }
 
+/// A request by all that its measurement tells: the method, the route's template, the status.
+type Answered = (&'static str, String, u16);
+
 /// Wraps a public router. A request's own `traceparent` is not trusted: each request begins a trace of ours.
-pub fn public(router: Router, ids: Ids, clock: Clock, timeout: Duration) -> Router {
-    let edge = Edge { ids, clock };
+pub fn public(router: Router, ids: Ids, timeout: Duration) -> Router {
+    let requests = Durations::new("http_server_request_duration_seconds", labels);
+    let edge = Edge { ids, requests: Arc::new(requests) };
     router
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .layer(CatchPanicLayer::custom(panicked))
@@ -47,7 +55,7 @@ pub fn public(router: Router, ids: Ids, clock: Clock, timeout: Duration) -> Rout
 
 async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     let id = edge.ids.generate("req");
-    let started_ms = edge.clock.now_ms();
+    let started = Instant::now();
     let method = method(&request);
     let route = route(&request);
     let span = tracing::trace_span!(
@@ -64,7 +72,7 @@ async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Resp
     let answer = CURRENT_REQUEST_ID.scope(id.clone(), next.run(request)).instrument(span.clone());
     let mut response = answer.await;
     record(&span, &response);
-    count(method, &route, response.status(), edge.clock.now_ms() - started_ms);
+    edge.requests.record((method, route, response.status().as_u16()), started.elapsed());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -100,12 +108,18 @@ fn record(span: &tracing::Span, response: &Response) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of one request")]
-fn count(method: &str, route: &str, status: StatusCode, took_ms: i64) {
-    let labels =
-        [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
-    metrics::counter!("http_requests_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(took_ms as f64 / 1000.0);
+/// As the OpenTelemetry conventions name them for `http.server.request.duration`.
+fn labels((method, route, status): &Answered) -> Vec<Label> {
+    let mut labels = vec![
+        Label::from_static_parts("http_request_method", method),
+        Label::new("http_route", route.clone()),
+        Label::new("http_response_status_code", status.to_string()),
+        Label::from_static_parts("url_scheme", "http"),
+    ];
+    if *status >= 500 {
+        labels.push(Label::new("error_type", status.to_string()));
+    }
+    labels
 }
 
 /// Brings what a layer or an extractor answered by itself into the one form of errors.

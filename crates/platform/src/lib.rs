@@ -15,6 +15,7 @@ pub mod ids;
 pub mod inbox;
 pub mod lifecycle;
 pub mod limits;
+pub mod measure;
 pub mod outbox;
 pub mod parts;
 pub mod principal;

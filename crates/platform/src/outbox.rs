@@ -3,9 +3,12 @@
 //! A use case announces an event in the transaction that changes the rows. The relay publishes it and marks it
 //! only after the bus has acknowledged. Marked rows stay for seven days, so that a bus that lost data can be fed again.
 
+mod backlog;
+
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use metrics::Label;
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbErr, ExprTrait, FromQueryResult, Statement, entity::prelude::*,
 };
@@ -16,13 +19,18 @@ use sea_orm_migration::{
     sea_query::{Index, Table},
 };
 
+use tokio::time::Instant;
+
 use self::row::{ActiveModel, Column, Entity, Model};
 use crate::{
     Clock, Ids, Shutdown,
     bus::{Bus, BusError, DUPLICATE_WINDOW, Message},
     clock::millis,
     db::{Db, now_ms_sql, skip_locked_sql},
-    telemetry::TraceContext,
+    telemetry::{
+        TraceContext,
+        durations::{Durations, error_type},
+    },
 };
 
 const KEEP_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -86,19 +94,45 @@ pub async fn announce(
 
 /// Publishes what has been announced until `shutdown`.
 pub async fn relay(db: Db, bus: Bus, clock: Clock, shutdown: Shutdown) {
+    let measuring = backlog::keep_measuring(&db, &clock, shutdown.clone());
+    tokio::join!(keep_publishing(&db, bus, &clock, shutdown), measuring);
+}
+
+/// The bus, and how long it takes for what; why it did not take it.
+struct Publisher {
+    bus: Bus,
+    durations: Durations<Published>,
+}
+
+/// A message by all that its measurement tells: the bus, the subject, why it was not taken.
+type Published = (&'static str, String, Option<&'static str>);
+
+/// As the OpenTelemetry conventions name them for `messaging.client.operation.duration`.
+fn labels((system, subject, error): &Published) -> Vec<Label> {
+    let labels = [
+        Label::from_static_parts("messaging_system", system),
+        Label::from_static_parts("messaging_operation_name", "publish"),
+        Label::new("messaging_destination_name", subject.clone()),
+    ];
+    labels.into_iter().chain(error_type(*error)).collect()
+}
+
+async fn keep_publishing(db: &Db, bus: Bus, clock: &Clock, shutdown: Shutdown) {
+    let durations = Durations::new("messaging_client_operation_duration_seconds", labels);
+    let publisher = Publisher { bus, durations };
     let mut cleaned_at_ms = clock.now_ms();
     while !shutdown.is_cancelled() {
-        match publish_batch(&db, &bus, &clock).await {
+        match publish_batch(db, &publisher, clock).await {
             Ok(published) if published == BATCH.unsigned_abs() => {}
-            Ok(_) => wait(&db, SLOW_POLL, &shutdown).await,
+            Ok(_) => wait(db, SLOW_POLL, &shutdown).await,
             Err(error) => {
                 tracing::warn!(%error, "the outbox could not be published; trying again");
-                wait(&db, Duration::from_secs(1), &shutdown).await;
+                wait(db, Duration::from_secs(1), &shutdown).await;
             }
         }
         if clock.now_ms() - cleaned_at_ms > HOUSEKEEPING_MS {
             cleaned_at_ms = clock.now_ms();
-            if let Err(error) = prune(&db, cleaned_at_ms).await {
+            if let Err(error) = prune(db, cleaned_at_ms).await {
                 tracing::warn!(%error, "old outbox rows could not be removed");
             }
         }
@@ -113,11 +147,14 @@ async fn wait(db: &Db, at_most: Duration, shutdown: &Shutdown) {
     }
 }
 
-async fn publish_batch(db: &Db, bus: &Bus, clock: &Clock) -> Result<u64, DbErr> {
+async fn publish_batch(db: &Db, publisher: &Publisher, clock: &Clock) -> Result<u64, DbErr> {
     let rows = claim(db).await?;
     let claimed = rows.len() as u64;
-    let results: Vec<(String, Result<(), BusError>)> =
-        stream::iter(rows).map(|row| publish(bus, row)).buffer_unordered(PUBLISHES_AT_ONCE).collect().await;
+    let results: Vec<(String, Result<(), BusError>)> = stream::iter(rows)
+        .map(|row| publisher.publish(row))
+        .buffer_unordered(PUBLISHES_AT_ONCE)
+        .collect()
+        .await;
     let (mut published, mut refused, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for (id, result) in results {
         match result {
@@ -136,26 +173,33 @@ async fn publish_batch(db: &Db, bus: &Bus, clock: &Clock) -> Result<u64, DbErr> 
     }
 }
 
-/// Publishes one row; what became of it, under its id.
-async fn publish(bus: &Bus, row: Model) -> (String, Result<(), BusError>) {
-    let message = Message {
-        id: row.id,
-        subject: row.subject,
-        payload: row.payload.into(),
-        trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
-    };
-    let result = bus.publish(&message).await;
-    match &result {
-        Ok(()) => {}
-        Err(error) if error.is_transient() => {
-            tracing::debug!(%error, subject = message.subject, event = message.id, "a message was not published");
-        }
-        Err(error) => {
-            metrics::counter!("outbox_refused_total", "subject" => message.subject.clone()).increment(1);
-            tracing::error!(%error, subject = message.subject, event = message.id, "the bus will never take this message");
-        }
+impl Publisher {
+    /// Publishes one row; what became of it, under its id.
+    async fn publish(&self, row: Model) -> (String, Result<(), BusError>) {
+        let message = Message {
+            id: row.id,
+            subject: row.subject,
+            payload: row.payload.into(),
+            trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
+        };
+        let begun = Instant::now();
+        let result = self.bus.publish(&message).await;
+        let took = begun.elapsed();
+        let error = result.as_ref().err().map(|error| tell(&message, error));
+        self.durations.record((self.bus.system(), message.subject, error), took);
+        (message.id, result)
     }
-    (message.id, result)
+}
+
+/// Says why a message was not taken; in a word, too.
+fn tell(message: &Message, error: &BusError) -> &'static str {
+    let (subject, event) = (&message.subject, &message.id);
+    if error.is_transient() {
+        tracing::debug!(%error, subject, event, "a message was not published");
+        return "transient";
+    }
+    tracing::error!(%error, subject, event, "the bus will never take this message");
+    "refused"
 }
 
 async fn claim(db: &Db) -> Result<Vec<Model>, DbErr> {

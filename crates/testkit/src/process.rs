@@ -88,6 +88,12 @@ impl Process {
         self.running.id()
     }
 
+    /// The base of the URLs of its health and metrics.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
+    }
+
     /// Everything it has written so far, restarts included.
     #[must_use]
     pub fn output(&self) -> String {

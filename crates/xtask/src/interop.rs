@@ -23,10 +23,10 @@ Checks our bytes with other people's libraries, and our pages in a browser. The 
 - `<crate>/interop/verify_*.py` runs in a Python environment with what the `requirements.txt` beside it pins by hash;
 - a test target named `interop` (declared with `test = false`, so that `cargo xtask test` leaves it alone) runs with the
   test servers' addresses and with MERCATO_INTEROP_PYTHON, MERCATO_INTEROP_NODE, MERCATO_INTEROP_NPM,
-  MERCATO_INTEROP_PHP and MERCATO_INTEROP_CHROMIUM, the paths of those programs, and MERCATO_INTEROP_DIR, a folder that
-  is kept between runs.
+  MERCATO_INTEROP_PHP, MERCATO_INTEROP_CHROMIUM, MERCATO_INTEROP_PROMETHEUS and MERCATO_INTEROP_PROMTOOL, the paths of
+  those programs, and MERCATO_INTEROP_DIR, a folder that is kept between runs.
 
-Node, npm, PHP and Chromium are installed from Debian where they are missing and this runs as root; elsewhere the error names
+Node, npm, PHP, Chromium and Prometheus are installed from Debian where they are missing and this runs as root; elsewhere the error names
 the package. The Python environment lies in `interop/` of cargo's target directory. A line is printed for each suite,
 and `N passed, N failed` at the end.";
 
@@ -78,7 +78,9 @@ async fn run_python(steps: &mut Steps, python: &Path, scripts: &[PathBuf]) {
 async fn run_rust(steps: &mut Steps, python: &Path, dir: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("");
     if !steps
-        .step("Node, npm, PHP, Chromium", async { rust_suites(python, dir).await.map(|it| command = it) })
+        .step("Node, npm, PHP, Chromium, Prometheus", async {
+            rust_suites(python, dir).await.map(|it| command = it)
+        })
         .await
         || !steps.step("build", succeed(cargo(&BUILD))).await
     {
@@ -98,7 +100,9 @@ async fn rust_suites(python: &Path, dir: &Path) -> anyhow::Result<Command> {
         .env("MERCATO_INTEROP_NODE", tools::debian("node", "nodejs").await?)
         .env("MERCATO_INTEROP_NPM", tools::debian("npm", "npm").await?)
         .env("MERCATO_INTEROP_PHP", tools::debian("php", "php-cli").await?)
-        .env("MERCATO_INTEROP_CHROMIUM", tools::debian("chromium", "chromium").await?);
+        .env("MERCATO_INTEROP_CHROMIUM", tools::debian("chromium", "chromium").await?)
+        .env("MERCATO_INTEROP_PROMETHEUS", tools::debian("prometheus", "prometheus").await?)
+        .env("MERCATO_INTEROP_PROMTOOL", tools::debian("promtool", "prometheus").await?);
     Ok(command)
 }
 

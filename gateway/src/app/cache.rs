@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use metrics::Counter;
 use moka::sync::Cache;
 
 use crate::domain::fresh::{Changes, Seen};
@@ -12,6 +13,8 @@ use crate::domain::fresh::{Changes, Seen};
 pub(crate) struct FreshCache<K, S, V> {
     entries: Cache<K, Arc<Entry<S, V>>>,
     changes: Mutex<Changes<S>>,
+    hits: Counter,
+    misses: Counter,
 }
 
 struct Entry<S, V> {
@@ -26,13 +29,21 @@ where
     S: Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(entries: u64, lives: Duration) -> Self {
+    pub(crate) fn new(name: &'static str, entries: u64, lives: Duration) -> Self {
         let entries = Cache::builder().max_capacity(entries).time_to_live(lives).build();
-        Self { entries, changes: Mutex::default() }
+        let looked_up =
+            |result| metrics::counter!("gateway_cache_lookups_total", "cache" => name, "result" => result);
+        Self { entries, changes: Mutex::default(), hits: looked_up("hit"), misses: looked_up("miss") }
     }
 
     /// What is known and still true.
     pub(crate) fn find(&self, key: &K) -> Option<V> {
+        let found = self.find_fresh(key);
+        if found.is_some() { &self.hits } else { &self.misses }.increment(1);
+        found
+    }
+
+    fn find_fresh(&self, key: &K) -> Option<V> {
         let entry = self.entries.get(key)?;
         self.are_fresh(&entry.subjects, entry.seen).then(|| entry.value.clone())
     }

@@ -25,7 +25,7 @@ pub(crate) use services::answer;
 pub(crate) use vendors::{InUseFilter, VendorCaller};
 pub(crate) use verify::{Answer, VerifyQuestion};
 
-use self::{cache::FreshCache, services::Services, settling::InstallationChanges};
+use self::{cache::FreshCache, services::Services, settling::InstallationChanges, verify::Verifications};
 use crate::Config;
 
 /// Keys are asked for again after this long, should the event of a change be lost.
@@ -50,6 +50,7 @@ pub(crate) struct State {
     keys: FreshCache<[u8; 32], String, keys::KeyHolder>,
     vendors: FreshCache<[u8; 32], String, Arc<VendorCaller>>,
     verified: FreshCache<[u8; 32], String, Arc<Answer>>,
+    verifications: Verifications,
     introspected: FreshCache<[u8; 32], String, Introspection>,
     installation_changes: InstallationChanges,
     shutdown: Shutdown,
@@ -72,13 +73,14 @@ impl App {
             public_url: config.http.public_url.trim_end_matches('/').to_owned(),
             admin_keys: config.operator.keys.split(',').map(|key| Secret::new(key.trim())).collect(),
             download_keys: config.downloads.decode().map_err(anyhow::Error::msg)?,
-            keys: FreshCache::new(100_000, KEYS_LIVE),
-            vendors: FreshCache::new(10_000, KEYS_LIVE),
-            verified: FreshCache::new(100_000, VERIFY_LIVES),
-            introspected: FreshCache::new(100_000, INTROSPECTION_LIVES),
+            keys: FreshCache::new("keys", 100_000, KEYS_LIVE),
+            vendors: FreshCache::new("vendors", 10_000, KEYS_LIVE),
+            verified: FreshCache::new("verify", 100_000, VERIFY_LIVES),
+            verifications: Verifications::new(),
+            introspected: FreshCache::new("introspection", 100_000, INTROSPECTION_LIVES),
             installation_changes: InstallationChanges::new(),
             shutdown,
-            feed: FreshCache::new(2_000, FEED_LIVES),
+            feed: FreshCache::new("feed", 2_000, FEED_LIVES),
         })))
     }
 }

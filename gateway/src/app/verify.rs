@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use metrics::Counter;
 use platform::{AppResult, Principal, secret::Secret};
 use proto::license::{
     DeactivateRequest, DeactivateResponse, GetPublicKeysRequest, ListInstanceLicensesRequest,
@@ -28,6 +29,43 @@ pub(crate) struct Answer {
     instance_id: String,
 }
 
+/// The codes of contracts.md section 5 that license-svc answers with. One that is not among them is counted as `OTHER`.
+const CODES: [&str; 9] = [
+    VALID,
+    "NOT_FOUND",
+    "PRODUCT_MISMATCH",
+    "REVOKED",
+    "SUSPENDED",
+    "EXPIRED",
+    "VERSION_NOT_COVERED",
+    "SEATS_EXHAUSTED",
+    OTHER,
+];
+const VALID: &str = "VALID";
+const OTHER: &str = "OTHER";
+
+/// What was answered, by its code and by where the answer came from.
+pub(super) struct Verifications {
+    from_service: [Counter; CODES.len()],
+    /// Nothing else is kept.
+    valid_from_cache: Counter,
+}
+
+impl Verifications {
+    pub(super) fn new() -> Self {
+        let answered = |code: &'static str, source: &'static str| metrics::counter!("gateway_verifications_total", "code" => code, "source" => source);
+        Self {
+            from_service: CODES.map(|code| answered(code, "service")),
+            valid_from_cache: answered(VALID, "cache"),
+        }
+    }
+
+    fn count(&self, code: &str) {
+        let place = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len() - 1);
+        self.from_service[place].increment(1);
+    }
+}
+
 impl App {
     /// Whether the licence covers the app, version and instance. `render` writes the body.
     pub(crate) async fn verify(
@@ -42,11 +80,13 @@ impl App {
         {
             // The cache was filled by whoever asked first: the caller must still be one who may ask this.
             principal.require_may_name(&known.instance_id)?;
+            self.verifications.valid_from_cache.increment(1);
             return Ok(known);
         }
         let seen = self.verified.seen();
         let has_nonce = question.nonce.is_some();
         let response = self.ask(principal, question, true).await?;
+        self.verifications.count(&response.code);
         let answer = Arc::new(Answer { body: render(&response)?, instance_id: response.instance_id.clone() });
         if response.valid
             && response.holds_seat

@@ -79,10 +79,5 @@ pub(crate) fn router(app: App, limiter: RateLimiter, config: &Config, common: &p
                 .compress_when(DefaultPredicate::new().and(NotForContentType::new("application/zip"))),
         )
         .layer(DefaultBodyLimit::max(config.http.max_release_bytes));
-    platform::http::public(
-        api,
-        common.ids(),
-        common.clock.clone(),
-        timeout.max(admin::releases::IMPORT_TIMEOUT),
-    )
+    platform::http::public(api, common.ids(), timeout.max(admin::releases::IMPORT_TIMEOUT))
 }

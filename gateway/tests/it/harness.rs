@@ -166,7 +166,7 @@ async fn serve_catalog(script: Arc<CatalogScript>, shutdown: Shutdown) -> String
     let (listener, url, config) = listen().await;
     let callers = platform::grpc::Callers::new(&config);
     let fake = FakeCatalog(script);
-    let server = Server::new(&config, Clock::system())
+    let server = Server::new(&config)
         .unwrap()
         .add(CatalogServer::with_interceptor(fake.clone(), callers.interceptor()))
         .await
@@ -180,7 +180,7 @@ async fn serve_license(script: Arc<Script>, shutdown: Shutdown) -> String {
     let (listener, url, config) = listen().await;
     let callers = platform::grpc::Callers::new(&config);
     let fake = Fake(script);
-    let server = Server::new(&config, Clock::system())
+    let server = Server::new(&config)
         .unwrap()
         .add(grpc::instances_server::InstancesServer::with_interceptor(fake.clone(), callers.interceptor()))
         .await

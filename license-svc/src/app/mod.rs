@@ -4,6 +4,7 @@ mod installations;
 mod instances;
 mod keyring;
 mod licenses;
+mod meters;
 mod releases;
 mod sales;
 mod seats;
@@ -19,6 +20,7 @@ use platform::{
 };
 use proto::events::{LicenseChanged, purpose as bus_purpose, subject};
 
+use self::meters::Meters;
 pub(crate) use self::{
     installations::{Shown, Wanted},
     instances::{Credentials, Registration},
@@ -50,6 +52,7 @@ pub(crate) struct App {
     /// Seals what travels.
     bus_sealer: Sealer,
     keyring: Arc<Keyring>,
+    meters: Arc<Meters>,
 }
 
 impl App {
@@ -63,6 +66,7 @@ impl App {
             sealer: Sealer::new(&config.sealing, parts.random.clone())?,
             bus_sealer: Sealer::new(&config.bus_sealing, parts.random.clone())?,
             keyring: Arc::new(Keyring::new(&config.license)?),
+            meters: Arc::new(Meters::new()),
         })
     }
 

@@ -54,7 +54,7 @@ impl App {
         };
         tx.commit().await?;
         if taken == Taken::Issued {
-            metrics::counter!("license_issued_total").increment(1);
+            self.meters.issued.increment(1);
         }
         Ok(taken)
     }
@@ -78,7 +78,7 @@ impl App {
     /// is not registered here (a shared key lets a shop name any). The operator learns of it and can help the buyer.
     async fn note_unknown_buyer(&self, tx: &Tx, order: &Order) -> AppResult<()> {
         if instances::find_instance(&**tx, &order.instance_id).await?.is_none() {
-            metrics::counter!("license_unknown_buyer_total").increment(1);
+            self.meters.unknown_buyers.increment(1);
             tracing::warn!(order = order.id, "a licence was issued to an instance that is not registered");
         }
         Ok(())

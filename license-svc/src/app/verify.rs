@@ -40,7 +40,7 @@ impl App {
         if decision.takes_seat {
             (facts, decision) = self.take_seat(&asked, now_ms).await?;
         }
-        metrics::counter!("license_verified_total", "code" => decision.code.as_str()).increment(1);
+        self.meters.verified(decision.code);
         Ok(self.answer(asked, facts, decision, now_ms))
     }
 
@@ -55,7 +55,7 @@ impl App {
             Some(facts) if decision.takes_seat => {
                 let facts = self.save_seat(&tx, facts, &asked.instance_id, now_ms).await?;
                 tx.commit().await?;
-                metrics::counter!("license_seats_taken_total").increment(1);
+                self.meters.seats_taken.increment(1);
                 Ok((Some(facts), decision))
             }
             facts => Ok((facts, decision)),

@@ -22,7 +22,8 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    const ALL: [(Self, &'static str); 3] =
+    /// All of them, and what they are called.
+    pub(crate) const ALL: [(Self, &'static str); 3] =
         [(Self::Active, "active"), (Self::Suspended, "suspended"), (Self::Revoked, "revoked")];
 
     /// As it is stored and told.

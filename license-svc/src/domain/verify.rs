@@ -16,6 +16,18 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// All of them, each at the place that it has as a number.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::NotFound,
+        Self::ProductMismatch,
+        Self::Revoked,
+        Self::Suspended,
+        Self::Expired,
+        Self::VersionNotCovered,
+        Self::SeatsExhausted,
+        Self::Valid,
+    ];
+
     /// As it is told.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

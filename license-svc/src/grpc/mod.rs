@@ -7,7 +7,7 @@ mod map;
 mod parse;
 
 use platform::{
-    AppResult, Clock, Shutdown,
+    AppResult, Shutdown,
     grpc::{Callers, GrpcConfig, Server},
 };
 use proto::license::{
@@ -23,7 +23,6 @@ use crate::app::App;
 pub(crate) async fn serve(
     app: App,
     config: GrpcConfig,
-    clock: Clock,
     listener: TcpListener,
     shutdown: Shutdown,
 ) -> AppResult<()> {
@@ -31,6 +30,6 @@ pub(crate) async fn serve(
     let instances = InstancesServer::with_interceptor(InstancesEdge(app.clone()), callers.interceptor());
     let licenses = LicensesServer::with_interceptor(LicensesEdge(app.clone()), callers.interceptor());
     let installations = InstallationsServer::with_interceptor(InstallationsEdge(app), callers.interceptor());
-    let server = Server::new(&config, clock)?.add(instances).await.add(licenses).await;
+    let server = Server::new(&config)?.add(instances).await.add(licenses).await;
     server.add(installations).await.serve(listener, shutdown).await
 }

@@ -249,6 +249,22 @@ pub(crate) async fn list_licenses(
     Ok((listed?, count))
 }
 
+/// How many there are in each status.
+pub(crate) async fn count_by_status(db: &impl ConnectionTrait) -> Result<Vec<(Status, i64)>, DbErr> {
+    let rows: Vec<(String, i64)> = Entity::find()
+        .select_only()
+        .column(Column::Status)
+        .column_as(Column::Id.count(), "count")
+        .group_by(Column::Status)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let parsed = |(status, count): (String, i64)| {
+        Ok((Status::parse(&status).map_err(|_| damaged("licenses.status"))?, count))
+    };
+    rows.into_iter().map(parsed).collect()
+}
+
 /// The licence with its seats.
 pub(crate) async fn find_license(db: &impl ConnectionTrait, id: &str) -> Result<Option<Listed>, DbErr> {
     let row = with_seats(Entity::find_by_id(id)).into_model::<ListedRow>().one(db).await?;

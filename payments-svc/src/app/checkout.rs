@@ -109,7 +109,7 @@ impl App {
         }
         let stored = self.new_order(purchase, now_ms)?;
         if orders::create_order(&**tx, &stored).await? {
-            metrics::counter!("payments_orders_total", "state" => State::Created.as_str()).increment(1);
+            self.meters.came_into(State::Created);
             return Ok(stored);
         }
         // Another call was first, between the look and the insert.
@@ -167,9 +167,13 @@ impl App {
         let now_ms = self.clock.now_ms();
         let tx = self.db.begin().await?;
         let Some(stored) = orders::find_for_update(&*tx, id).await? else { return Ok(None) };
+        let was = stored.order.state;
         let order = stored.order.opened(opened.session, opened.payable_until_ms, now_ms);
         orders::update_order(&*tx, &order).await?;
         tx.commit().await?;
+        if was == State::Created && order.state == State::Open {
+            self.meters.came_into(State::Open);
+        }
         Ok(session_of(&order).filter(|_| is_answered_again(&order, now_ms)))
     }
 
@@ -191,7 +195,7 @@ impl App {
         orders::update_order(&*tx, &stored.order.refused(self.clock.now_ms())).await?;
         keys::delete_of_order(&*tx, id).await?;
         tx.commit().await?;
-        metrics::counter!("payments_orders_total", "state" => State::Failed.as_str()).increment(1);
+        self.meters.came_into(State::Failed);
         Ok(None)
     }
 }

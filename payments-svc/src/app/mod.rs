@@ -1,14 +1,20 @@
 //! What the service does.
 
 mod checkout;
+mod meters;
 mod orders;
 mod stripe_events;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use platform::{Clock, Ids, Shutdown, db::Db, sealing::Sealer};
 
-pub(crate) use self::{checkout::OpenSession, orders::Page, stripe_events::SessionEvent};
+pub(crate) use self::{
+    checkout::OpenSession,
+    meters::{Meters, stripe_event},
+    orders::Page,
+    stripe_events::SessionEvent,
+};
 use crate::{store::keys, stripe};
 
 /// What the e-mail address of an order is sealed for in the store.
@@ -29,6 +35,7 @@ pub(crate) struct App {
     pub(crate) stripe: stripe::Client,
     /// How long a payment page may be paid.
     pub(crate) session: Duration,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl App {

@@ -53,7 +53,7 @@ impl App {
             return Ok(Taken::Repeated);
         }
         let Some(Stored { order, sealed_email }) = find_order(&tx, event).await? else {
-            return without_order(event);
+            return self.without_order(event);
         };
         let (order, outcome) = take(&tx, order, &event.heard, now_ms).await?;
         orders::update_order(&*tx, &order).await?;
@@ -61,7 +61,7 @@ impl App {
             self.announce_paid(&tx, &order, &sealed_email, now_ms).await?;
         }
         tx.commit().await?;
-        note(&order, &event.heard, outcome);
+        self.note(&order, &event.heard, outcome);
         Ok(Taken::Effect(outcome))
     }
 
@@ -85,6 +85,62 @@ impl App {
         outbox::announce(&**tx, &self.ids, now_ms, subject::ORDER_PAID, &event).await?;
         Ok(())
     }
+
+    /// An order of ours that is not here was lost with the store (an older backup, a failover): money may have been paid for
+    /// it, so that Stripe must say it again until the order is back. Nothing is noted as taken.
+    fn without_order(&self, event: &SessionEvent) -> AppResult<Taken> {
+        let Some(id) = &event.order_id else {
+            tracing::warn!(event = event.heard.event_id, "an event of Stripe is about no order of ours");
+            return Ok(Taken::NotOurs);
+        };
+        self.meters.missing.increment(1);
+        tracing::error!(
+            order = id,
+            event = event.heard.event_id,
+            "Stripe tells of an order that is not in the store; restore it within three days, while Stripe repeats the event"
+        );
+        Err(AppError::unavailable(
+            "the order that this event names is not here now; send the event again later",
+        ))
+    }
+
+    fn note(&self, order: &Order, heard: &Heard, outcome: Outcome) {
+        match outcome {
+            Outcome::Mismatch => {
+                self.meters.mismatches.increment(1);
+                tracing::error!(
+                    order = order.id,
+                    event = heard.event_id,
+                    asked_cents = order.amount_cents,
+                    paid_cents = heard.amount_cents,
+                    "what was paid is not what the order asks for; nothing is issued: look at the order and at its payment \
+                     in Stripe's dashboard, and refund it there"
+                );
+            }
+            Outcome::Crowded => {
+                self.meters.crowded.increment(1);
+                tracing::error!(
+                    order = order.id,
+                    event = heard.event_id,
+                    "money is under way for an order whose time was up, while a newer order for the same app can be paid; \
+                     should both be paid, refund one of them in Stripe's dashboard"
+                );
+            }
+            Outcome::Paid | Outcome::Moved => {
+                self.meters.came_into(order.state);
+                if outcome == Outcome::Paid {
+                    self.meters.paid_cents.increment(order.amount_cents.unsigned_abs());
+                }
+                tracing::info!(
+                    order = order.id,
+                    event = heard.event_id,
+                    state = order.state.as_str(),
+                    "the order moved"
+                );
+            }
+            Outcome::Stale => {}
+        }
+    }
 }
 
 /// What the event makes of the order. One that was let go is live again if its place is free.
@@ -98,22 +154,6 @@ async fn take(tx: &Tx, order: Order, heard: &Heard, now_ms: i64) -> AppResult<(O
     Ok(order.heard(heard, now_ms))
 }
 
-/// An order of ours that is not here was lost with the store (an older backup, a failover): money may have been paid for
-/// it, so that Stripe must say it again until the order is back. Nothing is noted as taken.
-fn without_order(event: &SessionEvent) -> AppResult<Taken> {
-    let Some(id) = &event.order_id else {
-        tracing::warn!(event = event.heard.event_id, "an event of Stripe is about no order of ours");
-        return Ok(Taken::NotOurs);
-    };
-    metrics::counter!("payments_missing_orders_total").increment(1);
-    tracing::error!(
-        order = id,
-        event = event.heard.event_id,
-        "Stripe tells of an order that is not in the store; restore it within three days, while Stripe repeats the event"
-    );
-    Err(AppError::unavailable("the order that this event names is not here now; send the event again later"))
-}
-
 async fn find_order(tx: &Tx, event: &SessionEvent) -> AppResult<Option<Stored>> {
     if let Some(id) = &event.order_id
         && let Some(stored) = orders::find_for_update(&**tx, id).await?
@@ -121,38 +161,4 @@ async fn find_order(tx: &Tx, event: &SessionEvent) -> AppResult<Option<Stored>> 
         return Ok(Some(stored));
     }
     orders::find_by_session_for_update(&**tx, &event.session_id).await
-}
-
-fn note(order: &Order, heard: &Heard, outcome: Outcome) {
-    match outcome {
-        Outcome::Mismatch => {
-            metrics::counter!("payments_mismatches_total").increment(1);
-            tracing::error!(
-                order = order.id,
-                event = heard.event_id,
-                asked_cents = order.amount_cents,
-                paid_cents = heard.amount_cents,
-                "what was paid is not what the order asks for; nothing is issued: look at the order and at its payment \
-                 in Stripe's dashboard, and refund it there"
-            );
-        }
-        Outcome::Crowded => {
-            tracing::error!(
-                order = order.id,
-                event = heard.event_id,
-                "money is under way for an order whose time was up, while a newer order for the same app can be paid; \
-                 should both be paid, refund one of them in Stripe's dashboard"
-            );
-        }
-        Outcome::Paid | Outcome::Moved => {
-            metrics::counter!("payments_orders_total", "state" => order.state.as_str()).increment(1);
-            tracing::info!(
-                order = order.id,
-                event = heard.event_id,
-                state = order.state.as_str(),
-                "the order moved"
-            );
-        }
-        Outcome::Stale => {}
-    }
 }

@@ -170,6 +170,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Paid, Self::Moved, Self::Stale, Self::Mismatch, Self::Crowded];
+
     /// For metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -70,7 +70,7 @@ impl Reference {
 }
 
 /// The types that are for us: those of a purchase paid once (contracts.md section 6).
-const KINDS: [&str; 4] = [
+pub(crate) const KINDS: [&str; 4] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",

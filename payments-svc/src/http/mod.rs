@@ -3,6 +3,8 @@
 mod event;
 mod signature;
 
+pub(crate) use self::event::KINDS;
+
 use std::sync::Arc;
 
 use axum::{
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use platform::{AppResult, secret::Secret};
 
 use self::event::Event;
-use crate::app::App;
+use crate::app::{App, stripe_event};
 
 /// Stripe's events are some kilobytes.
 const BODY_MAX: usize = 1 << 20;
@@ -42,7 +44,7 @@ async fn webhook(State(edge): State<Edge>, headers: HeaderMap, body: Bytes) -> A
         Err(error) if error.is_transient() => ("unread", "failed"),
         Err(_) => ("unread", "refused"),
     };
-    metrics::counter!("payments_stripe_events_total", "type" => kind, "result" => result).increment(1);
+    stripe_event(kind, result).increment(1);
     taken.map(|_| StatusCode::OK)
 }
 

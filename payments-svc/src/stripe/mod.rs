@@ -5,10 +5,12 @@
 
 mod answer;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use metrics::{Histogram, Label};
 use platform::{secret::Secret, telemetry::SPANS};
 use reqwest::{Response, redirect};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::answer::{ErrorAnswer, SessionAnswer};
@@ -28,6 +30,8 @@ pub(crate) struct Client {
     api_version: String,
     success_url: String,
     cancel_url: String,
+    /// By the place of [`RESULTS`].
+    calls: Arc<[Histogram]>,
 }
 
 /// A payment page, and until when it can be paid.
@@ -73,6 +77,7 @@ impl Client {
             api_version: config.api_version.clone(),
             success_url: config.success_url.clone(),
             cancel_url: config.cancel_url.clone(),
+            calls: RESULTS.into_iter().map(calls_with).collect(),
         })
     }
 
@@ -92,11 +97,12 @@ impl Client {
             http.response.status_code = tracing::field::Empty,
             mercato.order_id = order.id,
         );
+        let begun = Instant::now();
         let opened = self.post_session(order, email).instrument(span.clone()).await;
         if opened.is_err() {
             span.record("otel.status_code", "ERROR");
         }
-        metrics::counter!("payments_stripe_calls_total", "result" => result_of(&opened)).increment(1);
+        self.calls[result_of(&opened)].record(begun.elapsed().as_secs_f64());
         opened
     }
 
@@ -135,14 +141,29 @@ impl Client {
     }
 }
 
-fn result_of(opened: &Result<OpenedSession, StripeError>) -> &'static str {
+/// What comes of a call: the error's type, where it is one.
+const RESULTS: [Option<&str>; 5] =
+    [None, Some("away"), Some("in_progress"), Some("unrepeatable"), Some("refused")];
+
+/// Its place in [`RESULTS`].
+fn result_of(opened: &Result<OpenedSession, StripeError>) -> usize {
     match opened {
-        Ok(_) => "opened",
-        Err(StripeError::Away(_)) => "away",
-        Err(StripeError::InProgress) => "in_progress",
-        Err(StripeError::Unrepeatable(_)) => "unrepeatable",
-        Err(StripeError::Refused { .. }) => "refused",
+        Ok(_) => 0,
+        Err(StripeError::Away(_)) => 1,
+        Err(StripeError::InProgress) => 2,
+        Err(StripeError::Unrepeatable(_)) => 3,
+        Err(StripeError::Refused { .. }) => 4,
     }
+}
+
+/// As the OpenTelemetry conventions name it.
+fn calls_with(error: Option<&'static str>) -> Histogram {
+    let mut labels = vec![
+        Label::from_static_parts("http_request_method", "POST"),
+        Label::from_static_parts("url_template", "/v1/checkout/sessions"),
+    ];
+    labels.extend(error.map(|error| Label::from_static_parts("error_type", error)));
+    metrics::histogram!("http_client_request_duration_seconds", labels)
 }
 
 fn away(error: &reqwest::Error) -> StripeError {

@@ -32,7 +32,6 @@ impl App {
         for job in self.jobs_of(claimed, begun).await? {
             self.hand_over(job).await;
         }
-        self.measure_age().await?;
         Ok(is_full)
     }
 
@@ -194,14 +193,6 @@ impl App {
         let due = delivery::next_due_ms(db, now_ms).await?;
         let over = delivery::next_give_up_ms(db, now_ms).await?;
         Ok(due.into_iter().chain(over).min())
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds")]
-    async fn measure_age(&self) -> AppResult<()> {
-        let now_ms = self.clock.now_ms();
-        let oldest_ms = delivery::oldest_due_ms(self.db.read(), now_ms).await?.unwrap_or(now_ms);
-        metrics::gauge!("webhook_oldest_due_seconds").set((now_ms - oldest_ms) as f64 / 1000.0);
-        Ok(())
     }
 }
 

@@ -106,6 +106,7 @@ struct Rules {
 impl App {
     /// The use cases, and the jobs that they hand to a worker.
     pub fn new(config: &Config, parts: &Parts, db: Db) -> AppResult<(Self, mpsc::Receiver<Job>)> {
+        measure::register();
         let delivery = &config.delivery;
         let slots = Slots::new(delivery.concurrency, delivery.concurrency_per_endpoint);
         // As many as can be in the pipeline, so that who hands a job over never waits: from the store, of issued licences,

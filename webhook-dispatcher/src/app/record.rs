@@ -43,8 +43,8 @@ struct Settled {
     wakes: bool,
 }
 
-const FAILED: &str = "failed";
-const LATE: &str = "late";
+pub(super) const FAILED: &str = "failed";
+pub(super) const LATE: &str = "late";
 
 impl App {
     /// Writes what came of these jobs, with one commit. Only who still holds the lease changes the delivery; every

@@ -38,6 +38,10 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Delivered, Self::Refused, Self::Unanswered, Self::GivenUp, Self::Superseded];
+
     /// Of a callback that is not tried any more.
     #[must_use]
     pub fn given_up(operation: Operation) -> Self {

@@ -100,6 +100,9 @@ pub enum Skip {
 }
 
 impl Skip {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Disabled, Self::Settled, Self::InFlight, Self::BodyGone];
+
     /// Its name for operators.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -129,6 +129,7 @@ impl DemoArgs {
             otlp_endpoint: env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok(),
             log_format: LogFormat::Human,
             log_filter: if self.verbose { "info" } else { "warn" }.to_owned(),
+            ..TelemetryConfig::default()
         }
     }
 }

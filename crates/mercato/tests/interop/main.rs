@@ -5,4 +5,5 @@
 
 mod browser;
 mod libraries;
+mod prometheus;
 mod tools;

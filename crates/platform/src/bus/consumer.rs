@@ -1,6 +1,7 @@
 //! The loop that every durable consumer runs: spans, concurrency, redelivery with backoff, dead letters.
 
 mod attempt;
+mod meters;
 mod pump;
 
 use std::{future::Future, time::Duration};
@@ -125,8 +126,11 @@ impl Bus {
         F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
     {
         spec.stream()?;
-        let attempts = Attempts::new(self.clone(), spec, handler);
-        Ok(tokio::spawn(Pump::new(attempts, shutdown).run()))
+        let lag = meters::keep_measuring_lag(self.clone(), spec.clone(), shutdown.clone());
+        let pump = Pump::new(Attempts::new(self.clone(), spec, handler), shutdown);
+        Ok(tokio::spawn(async {
+            tokio::join!(pump.run(), lag);
+        }))
     }
 }
 

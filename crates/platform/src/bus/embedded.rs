@@ -21,7 +21,9 @@ use self::{
     deliveries::EmbeddedDeliveries,
     writer::{Command, Commands, Reply, Writer},
 };
-use super::{BusError, ConsumerSpec, DeadLetter, Deliveries, Message, Notice, Notices, Transport, stream_of};
+use super::{
+    BusError, ConsumerSpec, DeadLetter, Deliveries, Lag, Message, Notice, Notices, Transport, stream_of,
+};
 use crate::clock::Clock;
 
 /// How far a follower may fall behind before it is told of a gap.
@@ -106,6 +108,10 @@ impl Transport for EmbeddedBus {
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BusError> {
         self.ask(|reply| Command::DeadLetters { limit, reply }).await
+    }
+
+    async fn lag(&self, spec: &ConsumerSpec) -> Result<Lag, BusError> {
+        self.ask(|reply| Command::Lag { consumer: spec.name.clone(), reply }).await
     }
 
     async fn is_ready(&self) -> bool {

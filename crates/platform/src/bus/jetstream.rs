@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{deliveries::JetStreamDeliveries, follower::JetStreamFollower, link::Link, streams::Streams};
 use super::{
-    BusError, ConsumerSpec, DEAD_STREAM, DeadLetter, Deliveries, Message, Notices, Transport, stream_of,
+    BusError, ConsumerSpec, DEAD_STREAM, DeadLetter, Deliveries, Lag, Message, Notices, Transport, stream_of,
 };
 use crate::{config::Problems, secret::Secret};
 
@@ -292,6 +292,14 @@ impl Transport for JetStreamBus {
         let reader = self.context.create_consumer_on_stream(config, DEAD_STREAM).await.map_err(away)?;
         let letters = reader.fetch().max_messages(limit).messages().await.map_err(away)?;
         letters.map_ok(|letter| codec::letter(&letter.message)).map_err(away).try_collect().await
+    }
+
+    async fn lag(&self, spec: &ConsumerSpec) -> Result<Lag, BusError> {
+        self.link.until_up(self.request_timeout).await?;
+        let known = self.context.get_consumer_from_stream::<pull::Config, _, _>(&spec.name, spec.stream()?);
+        let known = known.await.map_err(away)?;
+        let info = known.cached_info();
+        Ok(Lag { pending: info.num_pending, outstanding: info.num_ack_pending as u64 })
     }
 
     async fn is_ready(&self) -> bool {

@@ -163,6 +163,15 @@ pub trait Notices: Send {
     async fn next(&mut self) -> Notice;
 }
 
+/// How far a durable consumer is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// Messages that it has not been handed yet.
+    pub pending: u64,
+    /// Messages that it has been handed and has not settled: in work, or waiting for another try.
+    pub outstanding: u64,
+}
+
 /// What a transport must do. The same conformance suite runs over each.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
@@ -178,6 +187,8 @@ pub trait Transport: Send + Sync + 'static {
     async fn bury(&self, letter: &DeadLetter) -> Result<(), BusError>;
     /// The dead letters, oldest first, at most `limit`.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BusError>;
+    /// How far the durable consumer is behind.
+    async fn lag(&self, spec: &ConsumerSpec) -> Result<Lag, BusError>;
     /// Whether the transport answers now.
     async fn is_ready(&self) -> bool;
 }

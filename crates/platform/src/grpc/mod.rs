@@ -1,6 +1,7 @@
 //! Calls between services: the caller's own credential, the principal it acts for, health, reflection, spans, metrics.
 
 mod client;
+mod measured;
 mod server;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};

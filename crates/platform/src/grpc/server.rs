@@ -1,12 +1,4 @@
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    fs,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::BTreeMap, convert::Infallible, fs, sync::Arc};
 
 use proto::DESCRIPTORS;
 use tokio::net::TcpListener;
@@ -18,10 +10,10 @@ use tonic::{
     transport::{Identity, ServerTlsConfig, server::TcpIncoming},
 };
 use tonic_tracing_opentelemetry::middleware::server::OtelGrpcLayer;
-use tower::{Layer, Service};
+use tower::Service;
 
-use super::{CALLER_KEY, GrpcConfig, PRINCIPAL_KEY};
-use crate::{AppError, AppResult, Clock, Principal, Shutdown, secret::Secret};
+use super::{CALLER_KEY, GrpcConfig, PRINCIPAL_KEY, measured::Measured};
+use crate::{AppError, AppResult, Principal, Shutdown, secret::Secret};
 
 /// Who called, established by [`Callers`].
 #[derive(Debug, Clone)]
@@ -85,12 +77,11 @@ pub struct Server {
     routes: Routes,
     health: tonic_health::server::HealthReporter,
     tls: Option<ServerTlsConfig>,
-    clock: Clock,
 }
 
 impl Server {
     /// Prepares the server of the configuration.
-    pub fn new(config: &GrpcConfig, clock: Clock) -> AppResult<Self> {
+    pub fn new(config: &GrpcConfig) -> AppResult<Self> {
         let (health, health_service) = tonic_health::server::health_reporter();
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -103,7 +94,7 @@ impl Server {
             ))),
             None => None,
         };
-        Ok(Self { routes: Routes::new(health_service).add_service(reflection), health, tls, clock })
+        Ok(Self { routes: Routes::new(health_service).add_service(reflection), health, tls })
     }
 
     /// Adds a generated service and reports it as serving.
@@ -133,66 +124,10 @@ impl Server {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         builder
             .layer(OtelGrpcLayer::default())
-            .layer(Measured { clock: self.clock })
+            .layer(Measured::new())
             .add_routes(self.routes)
             .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
             .await
             .map_err(AppError::unexpected)
     }
-}
-
-/// Counts and times each call by its method.
-#[derive(Clone)]
-struct Measured {
-    clock: Clock,
-}
-
-impl<S> Layer<S> for Measured {
-    type Service = MeasuredService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        MeasuredService { inner, clock: self.clock.clone() }
-    }
-}
-
-#[derive(Clone)]
-struct MeasuredService<S> {
-    inner: S,
-    clock: Clock,
-}
-
-impl<S, B, R> Service<http::Request<B>> for MeasuredService<S>
-where
-    S: Service<http::Request<B>, Response = http::Response<R>>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let method = request.uri().path().to_owned();
-        let (clock, started_ms) = (self.clock.clone(), self.clock.now_ms());
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            measure(method, &answer, clock.now_ms() - started_ms);
-            Ok(answer)
-        })
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of one call")]
-fn measure<R>(method: String, answer: &http::Response<R>, took_ms: i64) {
-    // A call that failed before its body carries its status among the headers; one that went well does in the trailers.
-    let status = answer.headers().get("grpc-status").and_then(|value| value.to_str().ok()).unwrap_or("0");
-    // UNIMPLEMENTED: no method of ours, and whatever the caller made up must not become a metric.
-    let method = if status == "12" { "unknown".to_owned() } else { method };
-    metrics::counter!("grpc_requests_total", "method" => method.clone(), "status" => status.to_owned())
-        .increment(1);
-    metrics::histogram!("grpc_request_duration_seconds", "method" => method).record(took_ms as f64 / 1000.0);
 }

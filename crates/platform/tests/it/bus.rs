@@ -14,7 +14,7 @@ use std::{
 
 use platform::{
     AppError, Shutdown,
-    bus::{Bus, BusError, ConsumeError, ConsumerSpec, MAX_PAYLOAD, Notice},
+    bus::{Bus, BusError, ConsumeError, ConsumerSpec, Lag, MAX_PAYLOAD, Notice},
 };
 use tokio::{
     sync::{Barrier, Notify, mpsc},
@@ -37,6 +37,7 @@ macro_rules! conformance {
             two_consumers_of_one_name_share
             two_consumers_of_two_names_each_get_all
             a_slow_handler_keeps_its_message
+            how_far_a_consumer_is_behind_is_known
             shutdown_waits_for_the_handlers_in_flight
             the_consumers_span_is_a_child_of_the_publishers
             a_follower_sees_what_is_published_after_it_began
@@ -68,6 +69,35 @@ async fn what_is_published_before_and_after_is_handled_once_settled_and_not_agai
     assert_eq!(seen.take(1).await, last, "what was acknowledged must not come again");
     consumer.drain().await;
     seen.nothing_more();
+}
+
+async fn how_far_a_consumer_is_behind_is_known(bus: Bus) {
+    let mut scene = Scene::new(&bus);
+    scene.spec.concurrency = 1;
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handler = {
+        let (begun, go_on) = (begun.clone(), go_on.clone());
+        move |_| {
+            let (begun, go_on) = (begun.clone(), go_on.clone());
+            async move {
+                begun.notify_one();
+                go_on.notified().await;
+                Ok(())
+            }
+        }
+    };
+    let consumer = scene.consume(handler);
+    scene.publish(3).await;
+    soon(begun.notified()).await;
+    let Lag { pending, outstanding } = bus.lag(&scene.spec).await.unwrap();
+    assert!(outstanding >= 1 && pending + outstanding == 3, "{pending} and {outstanding}");
+    for _ in 0..2 {
+        go_on.notify_one();
+        soon(begun.notified()).await;
+    }
+    go_on.notify_one();
+    consumer.drain().await;
+    assert_eq!(bus.lag(&scene.spec).await.unwrap(), Lag { pending: 0, outstanding: 0 });
 }
 
 async fn a_failure_that_may_pass_is_tried_again_no_sooner_than_its_backoff(bus: Bus) {

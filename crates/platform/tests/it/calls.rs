@@ -1,7 +1,7 @@
 //! Calls between services: who may call, and for whom.
 
 use platform::{
-    AppError, Clock, Code, Principal, Shutdown,
+    AppError, Code, Principal, Shutdown,
     grpc::{Caller, Callers, GrpcConfig, IdentityConfig, Peer, PeerConfig, Server},
     secret::Secret,
 };
@@ -51,7 +51,7 @@ async fn serve() -> (String, Shutdown) {
         tls: None,
     };
     let service = CheckoutServer::with_interceptor(Echo, Callers::new(&config).interceptor());
-    let server = Server::new(&config, Clock::system()).unwrap().add(service).await;
+    let server = Server::new(&config).unwrap().add(service).await;
     let shutdown = Shutdown::new();
     tokio::spawn(server.serve(listener, shutdown.clone()));
     (url, shutdown)

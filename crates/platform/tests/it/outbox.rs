@@ -9,10 +9,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use platform::{
     Clock, Ids, Random, Shutdown,
     bus::{
-        Bus, BusError, ConsumerSpec, DeadLetter, Deliveries, EmbeddedBus, Message, Notice, Notices, Transport,
+        Bus, BusError, ConsumerSpec, DeadLetter, Deliveries, EmbeddedBus, Lag, Message, Notice, Notices,
+        Transport,
     },
     db::Db,
     outbox,
@@ -49,6 +51,9 @@ impl Transport for Switched {
     }
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BusError> {
         self.bus.dead_letters(limit).await
+    }
+    async fn lag(&self, spec: &ConsumerSpec) -> Result<Lag, BusError> {
+        self.bus.lag(spec).await
     }
     async fn is_ready(&self) -> bool {
         !self.away.load(Ordering::SeqCst)
@@ -137,6 +142,35 @@ async fn what_was_rolled_back_is_never_told() {
         bench.announce("lic_done", true).await;
         assert_eq!(license_of(&bench.next().await), "lic_done");
         bench.nothing_within(Duration::from_millis(200)).await;
+        shutdown.cancel();
+    }
+}
+
+/// On one thread: there a recorder hears of nobody else's.
+#[tokio::test]
+async fn what_waits_for_the_bus_is_measured_by_its_number_and_age() {
+    for mut bench in benches().await {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let value = |name: &str| {
+            let name = format!("{name}{{store=\"{}\"}} ", bench.db.name());
+            let scraped = recorder.handle().render();
+            let line = scraped.lines().find_map(|line| line.strip_prefix(&name));
+            line.and_then(|value| value.parse::<f64>().ok())
+        };
+        bench.away.store(true, Ordering::SeqCst);
+        bench.announce("lic_1", true).await;
+        bench.announce("lic_2", true).await;
+        let (_relay, shutdown) = bench.relay();
+        let waits = || async {
+            let two = value("outbox_pending_messages") == Some(2.0);
+            (two && value("outbox_oldest_age_seconds").is_some_and(|age| age > 1.0)).then_some(())
+        };
+        testkit::eventually("two to wait", Duration::from_secs(20), waits).await.unwrap();
+        let failed = r#"messaging_destination_name="licensing.v1.license_changed",error_type="transient""#;
+        assert!(recorder.handle().render().contains(failed), "why it waits is told");
+        bench.away.store(false, Ordering::SeqCst);
+        bench.next().await;
         shutdown.cancel();
     }
 }

@@ -269,6 +269,18 @@ impl Market {
         }
     }
 
+    /// The base of the URLs of each process's health and metrics, by its name.
+    #[must_use]
+    pub fn admin_urls(&self) -> BTreeMap<String, String> {
+        let of = |name: &str, process: &Process| (name.to_owned(), process.admin_url());
+        match &self.form {
+            Form::Five(five) => {
+                five.processes.processes().map(|(service, process)| of(service.name(), process)).collect()
+            }
+            Form::One(one) => [of(one::NAME, &one.process)].into(),
+        }
+    }
+
     /// Asks every process to end by `SIGTERM`, and waits; how each ended, by its name.
     pub async fn stop(&mut self) -> anyhow::Result<BTreeMap<String, ExitStatus>> {
         match &mut self.form {

@@ -19,7 +19,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) const ALL: [Self; 5] =
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
         [Self::Delivered, Self::Refused, Self::Unanswered, Self::GivenUp, Self::Superseded];
 
     /// As it travels.

@@ -48,7 +48,8 @@ pub(crate) enum State {
 }
 
 impl State {
-    const NAMES: [&'static str; 7] =
+    /// What the states are called.
+    pub(crate) const NAMES: [&'static str; 7] =
         ["requested", "installing", "installed", "updating", "removing", "removed", "cancelled"];
 
     /// As it is stored and told.

@@ -10,11 +10,18 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{ConsumeError, ConsumerSpec};
-use crate::bus::{Bus, BusError, DeadLetter, Deliveries, Delivery, Message};
+use super::{
+    ConsumeError, ConsumerSpec,
+    meters::{self, Meters},
+};
+use crate::{
+    bus::{Bus, BusError, DeadLetter, Deliveries, Delivery, Message},
+    clock::Clock,
+    ids,
+};
 
 /// What became of a handler.
 enum Outcome {
@@ -22,6 +29,17 @@ enum Outcome {
     Retry(crate::error::AppError),
     Reject(String),
     Crashed,
+}
+
+impl Meters {
+    fn of(&self, outcome: &Outcome) -> &metrics::Histogram {
+        match outcome {
+            Outcome::Done => &self.done,
+            Outcome::Retry(_) => &self.retried,
+            Outcome::Reject(_) => &self.rejected,
+            Outcome::Crashed => &self.crashed,
+        }
+    }
 }
 
 /// What every attempt of one consumer shares.
@@ -33,6 +51,7 @@ struct Shared<H> {
     bus: Bus,
     spec: ConsumerSpec,
     handler: H,
+    meters: Meters,
     /// Panics by message id, in this process. An entry lives until its message is settled.
     crashes: Mutex<HashMap<String, u32>>,
 }
@@ -49,7 +68,8 @@ where
     F: Future<Output = Result<(), ConsumeError>> + Send + 'static,
 {
     pub(super) fn new(bus: Bus, spec: ConsumerSpec, handler: H) -> Self {
-        Self { shared: Arc::new(Shared { bus, spec, handler, crashes: Mutex::default() }) }
+        let meters = Meters::new(bus.system(), &spec.name);
+        Self { shared: Arc::new(Shared { bus, spec, handler, meters, crashes: Mutex::default() }) }
     }
 
     pub(super) fn spec(&self) -> &ConsumerSpec {
@@ -63,7 +83,9 @@ where
     /// Handles the message and settles it. What cannot be settled is handed out again after `ack_wait`.
     pub(super) async fn settle(&self, delivery: Delivery) {
         let span = self.shared.span(&delivery.message);
+        let begun = Instant::now();
         let outcome = self.handle(&delivery, &span).await;
+        meters::record(self.shared.meters.of(&outcome), begun.elapsed());
         let settled = self.shared.settle(&delivery, outcome).instrument(span).await;
         if let Err(error) = settled {
             let consumer = &self.shared.spec.name;
@@ -121,7 +143,13 @@ impl<H> Shared<H> {
             messaging.destination.name = message.subject,
             messaging.consumer.group.name = self.spec.name,
             messaging.message.id = message.id,
+            mercato.event.age_ms = Empty,
         );
+        if !span.is_disabled() {
+            // What a span tells is the machine's time, as its own begin and end are.
+            let made_at_ms = ids::made_at_ms(&message.id);
+            span.record("mercato.event.age_ms", made_at_ms.map(|at_ms| Clock::system().now_ms() - at_ms));
+        }
         message.trace.set_parent(&span);
         span
     }
@@ -135,22 +163,19 @@ impl<H> Shared<H> {
             Outcome::Retry(error) => {
                 let consumer = &self.spec.name;
                 tracing::warn!(consumer, id = delivery.message.id, ?error, "a message is tried again later");
-                self.retry(delivery, "retried").await
+                self.retry(delivery).await
             }
-            Outcome::Reject(reason) => self.bury(delivery, "rejected", &reason).await,
+            Outcome::Reject(reason) => self.bury(delivery, &reason).await,
             Outcome::Crashed => self.crashed(delivery).await,
         }
     }
 
     async fn done(&self, delivery: &Delivery) -> Result<(), BusError> {
         self.forget(&delivery.message.id);
-        delivery.settle.ack().await?;
-        self.count("done");
-        Ok(())
+        delivery.settle.ack().await
     }
 
-    async fn retry(&self, delivery: &Delivery, outcome: &'static str) -> Result<(), BusError> {
-        self.count(outcome);
+    async fn retry(&self, delivery: &Delivery) -> Result<(), BusError> {
         delivery.settle.retry(self.spec.wait_after(delivery.count)).await
     }
 
@@ -163,13 +188,13 @@ impl<H> Shared<H> {
             "a message crashed its consumer"
         );
         if crashes < self.spec.max_crashes {
-            return self.retry(delivery, "crashed").await;
+            return self.retry(delivery).await;
         }
-        self.bury(delivery, "crashed", &format!("crashed its consumer {crashes} times")).await
+        self.bury(delivery, &format!("crashed its consumer {crashes} times")).await
     }
 
     /// The letter is stored before the message ends: a crash between the two buries it twice, never not at all.
-    async fn bury(&self, delivery: &Delivery, outcome: &'static str, reason: &str) -> Result<(), BusError> {
+    async fn bury(&self, delivery: &Delivery, reason: &str) -> Result<(), BusError> {
         let letter = self.letter(delivery, reason);
         if let Err(error) = self.bus.bury(&letter).await {
             tracing::warn!(consumer = letter.consumer, id = letter.message.id, %error, "a dead letter could not be stored");
@@ -181,8 +206,7 @@ impl<H> Shared<H> {
             reason = letter.reason,
             "a message went to the dead letters"
         );
-        metrics::counter!("bus_dead_letters_total", "consumer" => letter.consumer).increment(1);
-        self.count(outcome);
+        self.meters.dead_letters.increment(1);
         self.forget(&delivery.message.id);
         delivery.settle.ack().await
     }
@@ -193,11 +217,6 @@ impl<H> Shared<H> {
             consumer: self.spec.name.clone(),
             reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
         }
-    }
-
-    fn count(&self, outcome: &'static str) {
-        metrics::counter!("bus_consumed_total", "consumer" => self.spec.name.clone(), "outcome" => outcome)
-            .increment(1);
     }
 
     fn note_crash(&self, id: &str) -> u32 {

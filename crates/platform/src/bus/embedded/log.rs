@@ -8,13 +8,15 @@ use sea_orm::sqlx::{
 };
 
 use crate::{
-    bus::{DUPLICATE_WINDOW, DeadLetter, Message},
+    bus::{DUPLICATE_WINDOW, DeadLetter, Lag, Message},
     clock::millis,
     telemetry::TraceContext,
 };
 
 /// A message leaves the log when it is this old and every consumer that takes it has settled it.
 const KEPT_FOR_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// So many messages of the log are looked at, and counted, for a consumer that is behind: everybody waits meanwhile.
+const LOOKS_AHEAD: i64 = 2_000;
 /// How many messages one transaction prunes at most.
 pub(super) const PRUNE_BATCH: u64 = 500;
 
@@ -241,6 +243,23 @@ pub(super) async fn next_due(db: &mut SqliteConnection, consumer: &str) -> Resul
         .bind(consumer)
         .fetch_one(db)
         .await
+}
+
+/// How far the consumer is behind, as far as one looks ahead.
+pub(super) async fn lag(db: &mut SqliteConnection, consumer: &str) -> Result<Lag> {
+    let (pending, outstanding): (i64, i64) = sqlx::query_as(
+        "SELECT
+           (SELECT count(*) FROM
+              (SELECT subject FROM messages WHERE seq > (SELECT position FROM consumers WHERE name = ?1)
+               ORDER BY seq LIMIT ?2)
+            WHERE subject IN (SELECT subject FROM consumer_subjects WHERE consumer = ?1)),
+           (SELECT count(*) FROM (SELECT 1 FROM pending WHERE consumer = ?1 LIMIT ?2))",
+    )
+    .bind(consumer)
+    .bind(LOOKS_AHEAD)
+    .fetch_one(db)
+    .await?;
+    Ok(Lag { pending: pending.unsigned_abs(), outstanding: outstanding.unsigned_abs() })
 }
 
 /// One hand-out of one message. The count tells it from a later hand-out of the same message.

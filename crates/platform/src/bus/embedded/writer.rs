@@ -11,7 +11,7 @@ use super::{
     log::{self, HandOut},
 };
 use crate::{
-    bus::{ConsumerSpec, DeadLetter, Message},
+    bus::{ConsumerSpec, DeadLetter, Lag, Message},
     clock::{Clock, millis},
 };
 
@@ -29,6 +29,7 @@ pub(super) enum Command {
     Open { spec: ConsumerSpec, reply: Reply<watch::Receiver<()>> },
     Claim { ask: Ask, reply: Reply<Claimed> },
     Settle { held: HandOut, how: How, reply: Option<Reply<()>> },
+    Lag { consumer: String, reply: Reply<Lag> },
     Ping { reply: Reply<()> },
 }
 
@@ -210,6 +211,10 @@ async fn apply(db: &mut SqliteConnection, command: Command, now: i64) -> Result<
         Command::Settle { held, how, reply } => {
             settle(db, &held, how, now).await?;
             Box::new(move |hub| settled(hub, &held, how, reply))
+        }
+        Command::Lag { consumer, reply } => {
+            let lag = log::lag(db, &consumer).await?;
+            after(reply, lag, |_| {})
         }
         Command::Ping { reply } => after(reply, (), |_| {}),
     })

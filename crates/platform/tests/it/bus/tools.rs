@@ -18,7 +18,9 @@ use opentelemetry_sdk::{
 };
 use platform::{
     Shutdown,
-    bus::{Bus, BusError, ConsumeError, ConsumerSpec, DeadLetter, Deliveries, Message, Notices, Transport},
+    bus::{
+        Bus, BusError, ConsumeError, ConsumerSpec, DeadLetter, Deliveries, Lag, Message, Notices, Transport,
+    },
     telemetry::TraceContext,
 };
 use tokio::{
@@ -216,6 +218,10 @@ impl Transport for Flaky {
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BusError> {
         self.bus.dead_letters(limit).await
+    }
+
+    async fn lag(&self, spec: &ConsumerSpec) -> Result<Lag, BusError> {
+        self.bus.lag(spec).await
     }
 
     async fn is_ready(&self) -> bool {
