@@ -30,7 +30,7 @@ enum Command {
 fn main() -> ExitCode {
     service::main(async {
         match Cli::parse().command {
-            Command::Serve => service::serve(NAME, webhook_dispatcher::serve).await,
+            Command::Serve => Box::pin(service::serve(NAME, webhook_dispatcher::serve)).await,
             Command::Healthcheck => service::healthcheck::<Config>().await,
             Command::Store(command) => service::run_store_command::<Config, Migrator>(command).await,
         }

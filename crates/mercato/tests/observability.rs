@@ -56,7 +56,7 @@ async fn sell(topology: Topology, options: Options) -> Sold {
 
 async fn pages(market: &Market) -> Vec<String> {
     let mut pages = Vec::new();
-    for url in market.admin_urls().values() {
+    for url in market.admin_urls().unwrap().values() {
         let answer = reqwest::get(format!("{url}/metrics")).await.unwrap();
         pages.push(answer.error_for_status().unwrap().text().await.unwrap());
     }

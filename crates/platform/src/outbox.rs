@@ -123,7 +123,7 @@ async fn keep_publishing(db: &Db, bus: Bus, clock: &Clock, shutdown: Shutdown) {
     let mut cleaned_at_ms = clock.now_ms();
     while !shutdown.is_cancelled() {
         match publish_batch(db, &publisher, clock).await {
-            Ok(published) if published == BATCH.unsigned_abs() => {}
+            Ok(count) if count == BATCH.unsigned_abs() => {}
             Ok(_) => wait(db, SLOW_POLL, &shutdown).await,
             Err(error) => {
                 tracing::warn!(%error, "the outbox could not be published; trying again");
@@ -155,15 +155,15 @@ async fn publish_batch(db: &Db, publisher: &Publisher, clock: &Clock) -> Result<
         .buffer_unordered(PUBLISHES_AT_ONCE)
         .collect()
         .await;
-    let (mut published, mut refused, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut taken, mut refused, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for (id, result) in results {
         match result {
-            Ok(()) => published.push(id),
+            Ok(()) => taken.push(id),
             Err(error) if error.is_transient() => again.push(id),
             Err(_) => refused.push(id),
         }
     }
-    mark(db, published, clock.now_ms()).await?;
+    mark(db, taken, clock.now_ms()).await?;
     claim_until(db, refused, clock.now_ms() + REFUSED_REST_MS).await?;
     let failed = again.len();
     claim_until(db, again, 0).await?;

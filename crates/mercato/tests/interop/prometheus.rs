@@ -75,7 +75,7 @@ impl Prometheus {
 /// JSON is YAML.
 fn configuration(market: &Market) -> Value {
     let target = |(service, url): (String, String)| json!({ "targets": [url.strip_prefix("http://").unwrap()], "labels": { "service": service } });
-    let targets: Vec<Value> = market.admin_urls().into_iter().map(target).collect();
+    let targets: Vec<Value> = market.admin_urls().unwrap().into_iter().map(target).collect();
     json!({
         "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
         "rule_files": [files::path(RULES)],

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use testkit::{
     market::{Options, Service, Shop, Webhook},
-    receiver::{Answer, Received},
+    receiver::{Answer, Received, Receiver},
 };
 
 use crate::stage::{Outcome, SOON, Stage, text};
@@ -72,8 +72,12 @@ async fn a_shop_that_is_not_there_yet_is_told_of_its_licence_once_it_is_verified
 }
 
 async fn a_shop_that_knows_no_verification_is_told_when_the_operator_says_so(stage: Arc<Stage>) -> Outcome {
-    let (shop, app) = (stage.shop().await?, stage.paid_app().await?);
-    shop.receiver.decide(|asked| is_verification(asked).then(|| Answer::status(404)));
+    // It is asked as soon as it is registered.
+    let receiver = Receiver::start().await?;
+    receiver.decide(|asked| is_verification(asked).then(|| Answer::status(404)));
+    let registration = stage.admin.register(&stage.name("shop"), &receiver.url()).await?;
+    let shop = Shop::new(&stage.market.gateway_url(), registration, receiver)?;
+    let app = stage.paid_app().await?;
     let order = shop.checkout(&app, "1.0.0").await?;
     stage.market.stripe().pay(&order.session_id).await?;
     stage.delivery_of(&shop, "license-issued", "held").await?;

@@ -270,14 +270,14 @@ impl Market {
     }
 
     /// The base of the URLs of each process's health and metrics, by its name.
-    #[must_use]
-    pub fn admin_urls(&self) -> BTreeMap<String, String> {
+    pub fn admin_urls(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let of = |name: &str, process: &Process| (name.to_owned(), process.admin_url());
         match &self.form {
             Form::Five(five) => {
-                five.processes.processes().map(|(service, process)| of(service.name(), process)).collect()
+                Ok(five.processes.processes().map(|(service, process)| of(service.name(), process)).collect())
             }
-            Form::One(one) => [of(one::NAME, &one.process)].into(),
+            Form::One(one) => Ok([of(one::NAME, &one.process)].into()),
+            Form::Deployed(_) => bail!(IN_CONTAINERS),
         }
     }
 
