@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use platform::Code;
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::mpsc,
     time::{Instant, sleep},
 };
 
@@ -26,25 +26,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Writes until the last worker has ended. One batch is gathered, and sent to the store, while another is committed:
-    /// two replicas do the same.
-    pub async fn run(self) {
-        let Self { app, results, lease } = self;
-        let results = Mutex::new(results);
-        let writer = Writer { app, results: &results, lease };
-        tokio::join!(writer.run(), writer.run());
-    }
-}
-
-/// One of those that write at the same time.
-struct Writer<'a> {
-    app: App,
-    results: &'a Mutex<mpsc::Receiver<Finished>>,
-    lease: Duration,
-}
-
-impl Writer<'_> {
-    async fn run(&self) {
+    /// Writes until the last worker has ended.
+    pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.gather(&mut batch).await {
             if let Some(late) = self.write(&mut batch).await {
@@ -56,9 +39,8 @@ impl Writer<'_> {
     }
 
     /// The results that come within a moment of the first one. False: there are no more.
-    async fn gather(&self, batch: &mut Vec<Finished>) -> bool {
-        let mut results = self.results.lock().await;
-        if results.recv_many(batch, BATCH).await == 0 {
+    async fn gather(&mut self, batch: &mut Vec<Finished>) -> bool {
+        if self.results.recv_many(batch, BATCH).await == 0 {
             return false;
         }
         if batch.len() < BATCH {
@@ -66,7 +48,7 @@ impl Writer<'_> {
             sleep(GATHER).await;
         }
         while batch.len() < BATCH {
-            let Ok(finished) = results.try_recv() else { break };
+            let Ok(finished) = self.results.try_recv() else { break };
             batch.push(finished);
         }
         true
