@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use self::files::Query;
 use crate::tools::given;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 const APP: &str = "@acme/labels";
 const RULES: &str = "deploy/observability/rules.yaml";
 
